@@ -1,0 +1,134 @@
+import { type EntityManager, MikroORM, type Options } from '@mikro-orm/postgresql';
+import { sql } from 'kysely';
+import pg from 'pg';
+import type { Core, DatabaseStatus, Settings } from '../domain/context.ts';
+import { connectionOptions, databaseName } from './connection.ts';
+import { areMigrated, readMigrations } from './migrate.ts';
+
+export interface OpenDatabase {
+  /** What `pg` takes, so `?sslmode=` and `?host=/folder/of/a/socket` work. */
+  url: string;
+  entities: NonNullable<Options['entities']>;
+  settings: Pick<Settings, 'dbPool' | 'isProduction'>;
+  log: Core['log'];
+  /** `ignore` is for tests, whose server trades durability for speed. */
+  durability?: 'check' | 'ignore';
+  /** Folder of the migrations that `isReady` compares with. */
+  migrations?: string;
+}
+
+export interface Database {
+  orm: MikroORM;
+  /** The root entity manager. */
+  em: EntityManager;
+  status: DatabaseStatus;
+  /** Connections of the pool that are working, of all that are open. */
+  connections(): { inUse: number; open: number; waiting: number };
+  close(): Promise<void>;
+}
+
+/** Waiting for a connection, of the pool or of the network. */
+const connectTimeoutMs = 2_000;
+const statementTimeoutMs = 4_500;
+/** For a server that does not answer at all: above the statement's own, below the 5 s in which a caller hears of it. */
+const answerTimeoutMs = 4_900;
+const idleInTransactionTimeoutMs = 2_000;
+const readyWithinMs = 1_000;
+
+/**
+ * Opens the database for the service: bounded waits everywhere, so that an exhausted pool or an unreachable server
+ * fails within 5 s, and lost connections that never end the process.
+ *
+ * @throws Error in production when the server may lose committed work (`fsync` or `synchronous_commit` is off)
+ */
+export async function openDatabase(options: OpenDatabase): Promise<Database> {
+  const { url, entities, settings, log } = options;
+  let pool: pg.Pool | undefined;
+  // The constructor, not `init`: that one would load the migrator and other extensions, 10 MB that stay.
+  const orm = new MikroORM({
+    entities,
+    dbName: databaseName(url),
+    pool: { min: 0, max: settings.dbPool, idleTimeoutMillis: 30_000 },
+    // `connectionString` overrules host, user and the rest, which MikroORM would read from its own kind of address.
+    driverOptions: {
+      ...connectionOptions(url),
+      connectionTimeoutMillis: connectTimeoutMs,
+      statement_timeout: statementTimeoutMs,
+      idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
+      query_timeout: answerTimeoutMs,
+      Client: ImpatientClient,
+      onPoolCreated(created: pg.Pool) {
+        pool = created;
+      },
+    },
+    forceUtcTimezone: true,
+    metadataCache: { enabled: false },
+    discovery: { warnWhenNoEntities: false },
+    colors: false,
+    logger: (message) => log.warn(message),
+  });
+  const em = orm.em as EntityManager;
+  try {
+    await orm.connect();
+    if (options.durability !== 'ignore') await checkDurability(em, options);
+  } catch (error) {
+    await orm.close(true).catch(() => undefined);
+    throw error;
+  }
+  const names = readMigrations(options.migrations).map((migration) => migration.name);
+  return {
+    orm,
+    em,
+    status: { isReady: () => within(readyWithinMs, areMigrated(em, names)) },
+    connections() {
+      const open = pool?.totalCount ?? 0;
+      return { inUse: open - (pool?.idleCount ?? 0), open, waiting: pool?.waitingCount ?? 0 };
+    },
+    close: () => orm.close(true),
+  };
+}
+
+async function checkDurability(em: EntityManager, { settings, log }: OpenDatabase): Promise<void> {
+  const { rows } = await sql<{ name: string }>`
+    select name from pg_settings where name in ('fsync', 'synchronous_commit') and setting = 'off'
+    order by name`.execute(em.fork().getKysely());
+  if (rows.length === 0) return;
+  const names = rows.map((row) => row.name).join(' and ');
+  const message = `the database may lose committed work: switch ${names} on`;
+  if (settings.isProduction) throw new Error(message);
+  log.warn(message);
+}
+
+async function within(ms: number, answer: Promise<boolean>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, ms, false);
+  });
+  try {
+    return await Promise.race([answer.catch(() => false), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Gives its connection up when the server does not answer within `query_timeout`. `pg` itself only rejects the query:
+ * the connection would go back to the pool and let everybody who gets it wait behind the same silence.
+ */
+class ImpatientClient extends pg.Client {}
+
+const query = pg.Client.prototype.query as (...args: unknown[]) => unknown;
+Reflect.defineProperty(ImpatientClient.prototype, 'query', {
+  value(
+    this: ImpatientClient & { connection?: { stream: NodeJS.ReadWriteStream & { destroy(): void } } },
+    ...args: unknown[]
+  ) {
+    const answer = Reflect.apply(query, this, args);
+    if (answer instanceof Promise) {
+      answer.catch((error: Error) => {
+        if (error.message === 'Query read timeout') this.connection?.stream.destroy();
+      });
+    }
+    return answer;
+  },
+});

@@ -1,0 +1,90 @@
+import type { Ctx, Principal } from './context.ts';
+import { Forbidden, Unauthenticated } from './errors.ts';
+
+/** Who comes, as the table of rights names them. */
+export type Audience = 'anonymous' | 'AGENT' | 'ADMIN' | 'source';
+
+const everybody: Audience[] = ['anonymous', 'AGENT', 'ADMIN', 'source'];
+const people: Audience[] = ['AGENT', 'ADMIN'];
+const signingIn: Audience[] = ['anonymous', 'AGENT', 'ADMIN'];
+
+/**
+ * Who may do what, by default nobody: the one table (reliability, section 7). A name is a root field of the schema or
+ * `Type.field` for a field that shows more than its parent may; REST rows get theirs through the operation they run.
+ * A test walks schema and routes and fails on anything that is not listed.
+ */
+export const rights = {
+  signUp: signingIn,
+  logIn: signingIn,
+  requestPasswordReset: signingIn,
+  resetPassword: signingIn,
+
+  viewer: people,
+  node: people,
+  nodes: people,
+  eventCursor: people,
+  conversations: people,
+  conversation: people,
+  channels: people,
+  connectedChannels: people,
+  sources: people,
+  source: people,
+  sendMessage: people,
+  retryMessage: people,
+  markConversationRead: people,
+  'Subscription.inbox': people,
+  'Subscription.conversation': people,
+
+  disconnectChannel: ['ADMIN'],
+  createSource: ['ADMIN'],
+  updateSource: ['ADMIN'],
+  deleteSource: ['ADMIN'],
+  rotateSourceToken: ['ADMIN'],
+  openOutbound: ['ADMIN'],
+  'Source.actionEndpoint': ['ADMIN'],
+  'Source.reachable': ['ADMIN'],
+  'Source.lastError': ['ADMIN'],
+  'Source.deliveries': ['ADMIN'],
+
+  ingest: ['source'],
+  sourceChannels: ['source'],
+  createSourceChannel: ['source'],
+  disconnectSourceChannel: ['source'],
+
+  /** `{__typename}` and introspection, which has a switch of its own. */
+  __typename: everybody,
+} satisfies Record<string, Audience[]>;
+
+export type Action = keyof typeof rights;
+
+export function audienceOf(principal: Principal): Audience | 'system' {
+  return principal.kind === 'user' ? principal.role : principal.kind;
+}
+
+/**
+ * First line of every service function that the outside reaches. Our own background work passes.
+ *
+ * @throws Unauthenticated nobody is signed in and the action needs somebody
+ * @throws Forbidden this role or kind of token may not
+ */
+export function allow(ctx: Ctx, action: Action): void {
+  if (may(ctx, action)) return;
+  throw ctx.principal.kind === 'anonymous' ? new Unauthenticated() : new Forbidden();
+}
+
+export function may(ctx: Ctx, action: Action): boolean {
+  const audience = audienceOf(ctx.principal);
+  return audience === 'system' || (rights[action] as Audience[]).includes(audience);
+}
+
+/** The signed-in user's id. @throws Forbidden when the principal is no user */
+export function userIdOf(ctx: Ctx): string {
+  if (ctx.principal.kind !== 'user') throw new Forbidden();
+  return ctx.principal.userId;
+}
+
+/** The source whose token this is. @throws Forbidden when the principal is no source */
+export function sourceOf(ctx: Ctx): { sourceId: string; sourceName: string } {
+  if (ctx.principal.kind !== 'source') throw new Forbidden();
+  return ctx.principal;
+}

@@ -1,0 +1,76 @@
+import { createHmac, randomUUID } from 'node:crypto';
+import jwt from 'jsonwebtoken';
+import type { Core, Settings } from '../../context.ts';
+import { Unauthenticated } from '../../errors.ts';
+
+/** Each opens its own doors only; the key is derived from the audience, so one kind never passes as another. */
+export type TokenAudience = 'user' | 'source' | 'reset';
+
+export interface TokenClaims {
+  sub: string;
+  jti: string;
+  /** Seconds; undefined where the kind has no expiry. */
+  exp?: number;
+  [claim: string]: unknown;
+}
+
+const issuer = 'parley';
+/** Clocks of other machines may differ this much. */
+const leewaySeconds = 60;
+
+function signingKey(settings: Settings, audience: TokenAudience): string {
+  return createHmac('sha256', settings.jwtSecret).update(`jwt:${audience}`).digest('hex');
+}
+
+/** Signs a token of one kind. `livesForSeconds` undefined: no expiry (source tokens). */
+export function signToken(
+  core: Core,
+  audience: TokenAudience,
+  token: { subject: string; id?: string; claims?: Record<string, unknown>; livesForSeconds?: number },
+): string {
+  const issuedAt = Math.floor(core.now().getTime() / 1000);
+  const claims = {
+    ...token.claims,
+    iat: issuedAt,
+    ...(token.livesForSeconds && { exp: issuedAt + token.livesForSeconds }),
+  };
+  return jwt.sign(claims, signingKey(core.settings, audience), {
+    algorithm: 'HS256',
+    audience,
+    issuer,
+    subject: token.subject,
+    jwtid: token.id ?? randomUUID(),
+  });
+}
+
+/**
+ * Checks signature, algorithm, audience, issuer and times. The library takes a token without `exp`, with a text as
+ * `exp` and with `iat` in the future: those are checked here.
+ *
+ * @throws Unauthenticated without detail
+ */
+export function verifyToken(core: Core, audience: TokenAudience, token: string): TokenClaims {
+  const nowSeconds = Math.floor(core.now().getTime() / 1000);
+  let claims: unknown;
+  try {
+    claims = jwt.verify(token, signingKey(core.settings, audience), {
+      algorithms: ['HS256'],
+      audience,
+      issuer,
+      clockTimestamp: nowSeconds,
+      clockTolerance: leewaySeconds,
+    });
+  } catch {
+    throw new Unauthenticated();
+  }
+  if (!isClaims(claims)) throw new Unauthenticated();
+  if (audience !== 'source' && claims.exp === undefined) throw new Unauthenticated();
+  if (typeof claims.iat !== 'number' || claims.iat > nowSeconds + leewaySeconds) throw new Unauthenticated();
+  return claims;
+}
+
+function isClaims(value: unknown): value is TokenClaims {
+  if (typeof value !== 'object' || value === null) return false;
+  const { sub, jti, exp } = value as Record<string, unknown>;
+  return typeof sub === 'string' && typeof jti === 'string' && (exp === undefined || typeof exp === 'number');
+}

@@ -1,0 +1,220 @@
+import { sql } from 'kysely';
+import { allow } from '../../access.ts';
+import type { Core, Ctx, Principal, Role } from '../../context.ts';
+import { DomainError, Forbidden, type Fault, InvalidInput, Unauthenticated } from '../../errors.ts';
+import { appendEvents } from '../../events.ts';
+import { isUuid, newId } from '../../ids.ts';
+import { cachedFor } from '../../short-cache.ts';
+import { rows } from '../../statement.ts';
+import { sqlState, type Tx, transaction } from '../../transaction.ts';
+import { checkLoginThrottle, countFailedLogin, forgetFailedLogins } from './login-throttle.ts';
+import { checkNewPassword, hashPassword, passwordMatches } from './password.ts';
+import { signToken, verifyToken } from './token.service.ts';
+import { UserAccount } from './user.entity.ts';
+
+export interface NewUser {
+  email: string;
+  password: string;
+  firstName: string;
+  lastName: string;
+}
+
+export interface Session {
+  user: UserAccount;
+  token: string;
+}
+
+/** Another account has this e-mail. REST answers 401 (contract, users.signup). */
+export class EmailInUse extends DomainError {
+  constructor() {
+    super('CONFLICT', 'this e-mail address is in use already');
+  }
+}
+
+/** The e-mail or the password is wrong; which one is not said. */
+export class LoginFailed extends Unauthenticated {
+  constructor() {
+    super('the e-mail address or the password is wrong');
+  }
+}
+
+const userTokenSeconds = 86_400;
+const longestName = 255;
+const longestEmail = 320;
+
+/** What "the same e-mail address" means: no case, compatibility forms folded, no blanks around it. */
+export function emailKey(email: string): string {
+  return email.normalize('NFKC').trim().toLowerCase();
+}
+
+/**
+ * Makes an account and signs it in. The first account of an installation is ADMIN, whoever wins; later ones get
+ * `SIGNUP_ROLE`, and need `SIGNUP_MODE` open.
+ *
+ * @throws EmailInUse
+ */
+export async function signUp(ctx: Ctx, input: NewUser): Promise<Session> {
+  allow(ctx, 'signUp');
+  if (ctx.core.settings.signupMode !== 'open') throw new Forbidden('signing up is closed, ask an administrator');
+  checkNewUser(ctx.core, input);
+  const passwordHash = await hashPassword(input.password);
+  const user = await transaction(ctx, async (tx) => {
+    const id = newId();
+    const role = (await isFirst(tx, id)) ? 'ADMIN' : ctx.core.settings.signupRole;
+    return insertUser(tx, { ...input, id, role, passwordHash });
+  });
+  return { user, token: userToken(ctx.core, user) };
+}
+
+/** Makes an account for the operator's command line. @throws EmailInUse */
+export async function createUser(ctx: Ctx, input: NewUser & { role: Role }): Promise<UserAccount> {
+  if (ctx.principal.kind !== 'system') throw new Forbidden();
+  checkNewUser(ctx.core, input);
+  const passwordHash = await hashPassword(input.password);
+  return transaction(ctx, async (tx) => {
+    const id = newId();
+    await isFirst(tx, id);
+    return insertUser(tx, { ...input, id, passwordHash });
+  });
+}
+
+// One row decides the race of two first sign-ups.
+async function isFirst(tx: Tx, userId: string): Promise<boolean> {
+  const won = await rows(
+    tx.em,
+    sql`insert into installation (first_user_id) values (${userId}::uuid) on conflict do nothing returning 1`,
+  );
+  return won.length > 0;
+}
+
+async function insertUser(tx: Tx, user: NewUser & { id: string; role: Role; passwordHash: string }): Promise<UserAccount> {
+  const created = tx.em.create(UserAccount, {
+    id: user.id,
+    email: user.email.trim(),
+    emailKey: emailKey(user.email),
+    passwordHash: user.passwordHash,
+    firstName: user.firstName.trim(),
+    lastName: user.lastName.trim(),
+    avatarUrl: null,
+    role: user.role,
+    tokenVersion: 1,
+    active: true,
+    createdAt: tx.now(),
+    lastSeenAt: tx.now(),
+  });
+  try {
+    await tx.em.flush();
+  } catch (error) {
+    if (sqlState(error) === '23505') throw new EmailInUse();
+    throw error;
+  }
+  return created;
+}
+
+function checkNewUser(core: Core, input: NewUser): void {
+  const faults: Fault[] = [];
+  const email = input.email.trim();
+  if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > longestEmail) {
+    faults.push({ path: 'email', message: 'must be an e-mail address such as grace@example.com' });
+  }
+  for (const path of ['firstName', 'lastName'] as const) {
+    const length = input[path].trim().length;
+    if (length === 0 || length > longestName) faults.push({ path, message: `must be 1 to ${longestName} characters` });
+  }
+  try {
+    checkNewPassword(input.password, core.settings.passwordMinLength, 'password');
+  } catch (error) {
+    if (!(error instanceof InvalidInput)) throw error;
+    faults.push(...error.faults);
+  }
+  if (faults.length > 0) throw new InvalidInput(faults);
+}
+
+/**
+ * Signs in. An unknown address and a wrong password look the same and take the same time.
+ *
+ * @throws LoginFailed @throws RateLimited after too many failures
+ */
+export async function logIn(ctx: Ctx, input: { email: string; password: string }): Promise<Session> {
+  allow(ctx, 'logIn');
+  const key = emailKey(input.email).slice(0, longestEmail);
+  await checkLoginThrottle(ctx, key);
+  const user = await ctx.em.findOne(UserAccount, { emailKey: key, active: true });
+  if (!(await passwordMatches(user?.passwordHash, input.password)) || !user) {
+    await countFailedLogin(ctx, key);
+    throw new LoginFailed();
+  }
+  await forgetFailedLogins(ctx, key);
+  await ctx.em.nativeUpdate(UserAccount, { id: user.id }, { lastSeenAt: ctx.now() });
+  return { user, token: userToken(ctx.core, user) };
+}
+
+/** Claims of a user's token: contract, "JWT of a user". */
+export function userToken(core: Core, user: UserAccount): string {
+  return signToken(core, 'user', {
+    subject: user.id,
+    claims: { user_id: user.id, token_version: user.tokenVersion },
+    livesForSeconds: userTokenSeconds,
+  });
+}
+
+interface Standing {
+  role: Role;
+  tokenVersion: number;
+}
+
+// A second at most, so that a revoked token dies everywhere within it (reliability, T5).
+const standings = cachedFor<Standing | undefined>(1_000);
+
+/** The verifier of `aud: user`. */
+export async function verifyUserToken(core: Core, token: string): Promise<Principal> {
+  const claims = verifyToken(core, 'user', token);
+  const standing = await standings.get(core, claims.sub, () => standingOf(core, claims.sub));
+  if (!standing || standing.tokenVersion !== claims.token_version) throw new Unauthenticated();
+  return {
+    kind: 'user',
+    userId: claims.sub,
+    role: standing.role,
+    tokenVersion: standing.tokenVersion,
+    expiresAt: new Date(claims.exp! * 1000),
+  };
+}
+
+async function standingOf(core: Core, userId: string): Promise<Standing | undefined> {
+  if (!isUuid(userId)) return undefined;
+  const [row] = await rows<{ role: Role; token_version: number }>(
+    core.em.fork(),
+    sql`select role, token_version from user_account where id = ${userId}::uuid and active`,
+  );
+  return row && { role: row.role, tokenVersion: row.token_version };
+}
+
+/** Ends all tokens of a user: raises the version and tells the sockets. Part of the caller's transaction. */
+export async function revokeTokens(tx: Tx, userId: string): Promise<void> {
+  const [raised] = await rows<{ token_version: number }>(
+    tx.em,
+    sql`update user_account set token_version = token_version + 1 where id = ${userId}::uuid returning token_version`,
+  );
+  if (!raised) return;
+  const payload = { userId, tokenVersion: raised.token_version };
+  await appendEvents(tx, [{ kind: 'user.revoked', conversationId: null, payload }]);
+}
+
+/** After the commit of `revokeTokens`: this process asks the database anew. */
+export function forgetStanding(core: Core, userId: string): void {
+  standings.forget(core, userId);
+}
+
+/** The signed-in user. */
+export async function getViewer(ctx: Ctx): Promise<UserAccount> {
+  allow(ctx, 'viewer');
+  if (ctx.principal.kind !== 'user') throw new Forbidden();
+  return ctx.em.findOneOrFail(UserAccount, { id: ctx.principal.userId });
+}
+
+/** In the order of `ids`, null for what is not there; the caller has checked the rights. */
+export async function findUsers(ctx: Ctx, ids: readonly string[]): Promise<(UserAccount | null)[]> {
+  const found = await ctx.em.find(UserAccount, { id: { $in: [...ids] } });
+  const byId = new Map(found.map((user) => [user.id, user]));
+  return ids.map((id) => byId.get(id) ?? null);
+}

@@ -1,0 +1,103 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Logger } from 'pino';
+import type { OutboundHttp } from './outbound-http.ts';
+
+export type Role = 'ADMIN' | 'AGENT';
+
+/** Who asks. Made by the one authentication function from the Authorization header, never from arguments. */
+export type Principal =
+  | { kind: 'anonymous' }
+  | { kind: 'user'; userId: string; role: Role; tokenVersion: number; expiresAt: Date }
+  | { kind: 'source'; sourceId: string; sourceName: string }
+  /** Our own background work. */
+  | { kind: 'system' };
+
+/** Wakes other processes, and this one, after a commit. A hint may be lost: whoever waits looks by itself each second. */
+export interface Wakeups {
+  hint(topic: WakeupTopic): void;
+  /** @returns a function that ends the listening */
+  onHint(topic: WakeupTopic, listener: () => void): () => void;
+}
+
+export type WakeupTopic = 'event' | 'lane';
+
+/** What health says of the database. */
+export interface DatabaseStatus {
+  /** True when it answers within a second and the migrations are at the newest. */
+  isReady(): Promise<boolean>;
+}
+
+export interface Mail {
+  to: string;
+  subject: string;
+  text: string;
+}
+
+/** Hands mails over; rejects when the mail server does not take it. */
+export interface Mailer {
+  send(mail: Mail): Promise<void>;
+}
+
+/** The settings as the program uses them: names in camelCase, defaults that depend on others filled in. */
+export interface Settings {
+  host: string;
+  port: number;
+  /** Undefined: the embedded database. */
+  databaseUrl?: string;
+  dbPool: number;
+  dataDir: string;
+  jwtSecret: string;
+  secretsKey: string;
+  isProduction: boolean;
+  role: 'all' | 'gateway' | 'worker';
+  signupMode: 'open' | 'invite' | 'closed';
+  signupRole: 'ADMIN' | 'AGENT';
+  passwordMinLength: number;
+  outboundAllow: string[];
+  trustProxy: boolean;
+  corsOrigins: string[];
+  /** Without a slash at the end; undefined until the port is known. */
+  publicUrl?: string;
+  smtpUrl?: string;
+  mailFrom: string;
+  logLevel: string;
+  eventRetentionMs: number;
+  retryTimeScale: number;
+  introspection: boolean;
+}
+
+/** What lives as long as the process; wired once in main.ts. */
+export interface Core {
+  settings: Settings;
+  log: Logger;
+  /** The root entity manager: fork it, never use it for a request. */
+  em: EntityManager;
+  wakeups: Wakeups;
+  outbound: OutboundHttp;
+  mailer: Mailer;
+  /** Work that goes on after its answer; the stop waits for it. */
+  background: Set<Promise<unknown>>;
+  /** The clock of domain decisions; tests move it. Leases and schedules use the database's clock instead. */
+  now(): Date;
+}
+
+/** What lives as long as one request or job. First argument of every service function. */
+export interface Ctx {
+  core: Core;
+  principal: Principal;
+  em: EntityManager;
+  /** In answers, errors and logs. */
+  requestId: string;
+  /** The caller's network address, for throttles. */
+  address: string;
+  now(): Date;
+}
+
+export function createCtx(core: Core, caller: { principal: Principal; requestId: string; address: string }): Ctx {
+  return { core, ...caller, em: core.em.fork(), now: core.now };
+}
+
+/** The context of a job. */
+export function systemCtx(core: Core, requestId: string): Ctx {
+  return createCtx(core, { principal: { kind: 'system' }, requestId, address: 'internal' });
+}

@@ -1,0 +1,247 @@
+import { sql } from 'kysely';
+import { type Core, type Ctx, systemCtx } from './context.ts';
+import { rows } from './statement.ts';
+import { type Tx, transaction } from './transaction.ts';
+
+/** A lane as a worker holds it: leased until `leaseEndsAt` (monotonic ms of this process), proved by the fence. */
+export interface Lane {
+  kind: string;
+  id: string;
+  version: bigint;
+  fence: bigint;
+  /** This claim included. */
+  attempts: number;
+}
+
+/** What the work of a claim came to; the worker writes it to the lane. */
+export type LaneResult =
+  /** Nothing is left: the row goes, unless it was woken meanwhile. */
+  | { next: 'finish' }
+  /** There is more: queue again behind the others. */
+  | { next: 'release' }
+  /** Come back at a time, with the attempts counted anew. */
+  | { next: 'timer'; inMs: number }
+  /** It failed for now. `attempts`: what has been used up for the item at the head. */
+  | { next: 'retry'; inMs: number; attempts: number };
+
+/** What the work of a lane may ask of its lease. */
+export interface Lease {
+  lane: Lane;
+  /** Call it before each outside call: renews when little is left. False: somebody else may hold the lane, stop. */
+  isHeld(forMs: number): Promise<boolean>;
+  /** Last lock of a result's transaction. @throws LeaseLost rolls the transaction back */
+  check(tx: Tx): Promise<void>;
+}
+
+export class LeaseLost extends Error {
+  constructor(lane: Lane) {
+    super(`the lease of lane ${lane.kind} ${lane.id} is lost`);
+  }
+}
+
+export interface LaneKind {
+  work(ctx: Ctx, lease: Lease): Promise<LaneResult>;
+}
+
+/** Lanes of kinds without a natural group. */
+export const fixedGroup = '00000000-0000-0000-0000-000000000000';
+const leaseMs = 60_000;
+
+const kinds = new Map<string, LaneKind>();
+
+/** Registers what works the lanes of a kind; main.ts calls it once for each kind. */
+export function registerLaneKind(kind: string, work: LaneKind): void {
+  kinds.set(kind, work);
+}
+
+export interface Wake {
+  kind: string;
+  id: string;
+  /** Fairness key, such as the source. */
+  group: string;
+  /** From the database's now. Default: at once. */
+  inMs?: number;
+}
+
+/**
+ * Says in the transaction of the change that a subject has something to do. A back-off in progress stays as it is
+ * (trap 2); lock the conversation before (trap 3).
+ */
+export async function wakeLanes(tx: Tx, wakes: Wake[]): Promise<void> {
+  if (wakes.length === 0) return;
+  const distinct = new Map(wakes.map((wake) => [`${wake.kind} ${wake.id}`, wake]));
+  const sorted = [...distinct.keys()].sort().map((key) => distinct.get(key)!);
+  await rows(
+    tx.em,
+    sql`insert into lane (kind, id, lane_group, due_at)
+        select kind, id, lane_group, now() + make_interval(secs => in_ms / 1000)
+        from unnest(${sorted.map((wake) => wake.kind)}::text[], ${sorted.map((wake) => wake.id)}::uuid[],
+          ${sorted.map((wake) => wake.group)}::uuid[], ${sorted.map((wake) => wake.inMs ?? 0)}::float8[])
+          w(kind, id, lane_group, in_ms)
+        order by kind, id
+        on conflict (kind, id) do update set version = lane.version + 1,
+          due_at = case when lane.attempts > 0 then lane.due_at else least(lane.due_at, excluded.due_at) end`,
+  );
+  tx.hints.add('lane');
+}
+
+/** Wakes a lane now and forgets its back-off: somebody asked to try again. */
+export async function wakeLaneNow(tx: Tx, { kind, id, group }: Wake): Promise<void> {
+  await rows(
+    tx.em,
+    sql`insert into lane (kind, id, lane_group, due_at) values (${kind}, ${id}::uuid, ${group}::uuid, now())
+        on conflict (kind, id) do update set version = lane.version + 1, due_at = now(), attempts = 0`,
+  );
+  tx.hints.add('lane');
+}
+
+/** Makes the lanes of periodic work that sets its own next time; harmless when they are there. */
+export async function ensurePeriodicLanes(core: Core, lanes: Wake[]): Promise<void> {
+  await transaction(systemCtx(core, 'periodic-lanes'), async (tx) => {
+    for (const lane of lanes) {
+      await rows(
+        tx.em,
+        sql`insert into lane (kind, id, lane_group, due_at)
+            values (${lane.kind}, ${lane.id}::uuid, ${lane.group}::uuid, now()) on conflict do nothing`,
+      );
+    }
+  });
+}
+
+interface LaneRow {
+  kind: string;
+  id: string;
+  version: string;
+  fence: string;
+  attempts: number;
+}
+
+/**
+ * Takes up to `limit` due lanes, at most 8 leased of a group over all processes, round robin over groups. `bounded`
+ * leaves out what is long due, so that the leftovers of a long snapshot at the head of the index are not read each
+ * time; one unbounded claim a second finds expired leases and late commits.
+ */
+export async function claimLanes(core: Core, limit: number, bounded: boolean): Promise<Lane[]> {
+  const recent = bounded ? sql`and due_at > now() - interval '1 s'` : sql``;
+  const claimed = await rows<LaneRow>(
+    core.em.fork(),
+    sql`with recursive s(lane_group) as (
+          (select lane_group from lane order by lane_group limit 1)
+          union all
+          select (select l.lane_group from lane l where l.lane_group > s.lane_group order by l.lane_group limit 1)
+          from s where s.lane_group is not null),
+        pick as (
+          select p.kind, p.id, p.due_at, p.n from s
+          cross join lateral (
+            select count(*) filter (where h.leased_until > now()) busy from (
+              select leased_until from lane where lane_group = s.lane_group and due_at <= now()
+              order by due_at limit 16) h) b
+          cross join lateral (
+            select y.*, b.busy + row_number() over (order by due_at) n from (
+              select kind, id, due_at from lane where lane_group = s.lane_group and due_at <= now() ${recent}
+                and (leased_until is null or leased_until <= now())
+              order by due_at limit greatest(0, 8 - b.busy)) y) p
+          where s.lane_group is not null order by p.n, p.due_at limit ${sql.lit(limit * 2)}),
+        got as (
+          select l.kind, l.id from lane l join pick using (kind, id)
+          where l.due_at <= now() and (l.leased_until is null or l.leased_until <= now())
+          order by pick.n, pick.due_at limit ${sql.lit(limit)} for update of l skip locked)
+        update lane set leased_until = now() + interval '60 s', fence = nextval('lane_fence'),
+          attempts = lane.attempts + 1
+        from got where lane.kind = got.kind and lane.id = got.id
+        returning lane.kind, lane.id, lane.version::text, lane.fence::text, lane.attempts`,
+  );
+  return claimed.map((row) => ({ ...row, version: BigInt(row.version), fence: BigInt(row.fence) }));
+}
+
+/**
+ * Works one claimed lane with the kind registered for it and writes what came of it. Never throws for the work's own
+ * faults: those become a retry, and the lane after them goes on.
+ *
+ * @param claimedAt monotonic ms (performance.now) taken before the claim was sent
+ */
+export async function workLane(core: Core, lane: Lane, claimedAt: number): Promise<void> {
+  const ctx = systemCtx(core, `lane-${lane.kind}-${lane.fence}`);
+  const kind = kinds.get(lane.kind);
+  let result: LaneResult;
+  try {
+    if (!kind) throw new Error(`no work is registered for lanes of kind ${lane.kind}`);
+    result = await kind.work(ctx, leaseOf(core, lane, claimedAt));
+  } catch (error) {
+    if (error instanceof LeaseLost) {
+      core.log.warn({ kind: lane.kind, lane: lane.id }, 'lane lost its lease');
+      return;
+    }
+    core.log.error({ kind: lane.kind, lane: lane.id, attempts: lane.attempts, err: error }, 'lane work failed');
+    result = { next: 'retry', inMs: Math.min(60_000, 1_000 * 2 ** Math.min(lane.attempts, 6)), attempts: lane.attempts };
+  }
+  await settle(core, lane, result);
+}
+
+function leaseOf(core: Core, lane: Lane, claimedAt: number): Lease {
+  let endsAt = claimedAt + leaseMs;
+  return {
+    lane,
+    async isHeld(forMs) {
+      if (endsAt - performance.now() > forMs + 5_000) return true;
+      const askedAt = performance.now();
+      const renewed = await rows(
+        core.em.fork(),
+        sql`update lane set leased_until = now() + interval '60 s'
+            where kind = ${lane.kind} and id = ${lane.id}::uuid and fence = ${String(lane.fence)}::bigint returning 1`,
+      );
+      endsAt = askedAt + leaseMs;
+      return renewed.length > 0;
+    },
+    async check(tx) {
+      const held = await rows(
+        tx.em,
+        sql`select 1 from lane where kind = ${lane.kind} and id = ${lane.id}::uuid
+              and fence = ${String(lane.fence)}::bigint for no key update`,
+      );
+      if (held.length === 0) throw new LeaseLost(lane);
+    },
+  };
+}
+
+async function settle(core: Core, lane: Lane, result: LaneResult): Promise<void> {
+  const em = core.em.fork();
+  const held = sql`kind = ${lane.kind} and id = ${lane.id}::uuid and fence = ${String(lane.fence)}::bigint`;
+  const version = sql`${String(lane.version)}::bigint`;
+  const release = () =>
+    rows(em, sql`update lane set leased_until = null, attempts = 0, due_at = now() where ${held} returning 1`);
+  switch (result.next) {
+    case 'finish': {
+      const gone = await rows(em, sql`delete from lane where ${held} and version = ${version} returning 1`);
+      if (gone.length === 0) await release().then(() => core.wakeups.hint('lane'));
+      return;
+    }
+    case 'release':
+      await release();
+      core.wakeups.hint('lane');
+      return;
+    case 'timer':
+      await rows(
+        em,
+        sql`update lane set leased_until = null, attempts = 0, due_at = case when version = ${version}
+              then now() + make_interval(secs => ${result.inMs / 1000}::float8) else now() end where ${held}`,
+      );
+      return;
+    case 'retry':
+      await rows(
+        em,
+        sql`update lane set leased_until = null, attempts = ${result.attempts}::int,
+              due_at = now() + make_interval(secs => ${result.inMs / 1000}::float8) where ${held}`,
+      );
+  }
+}
+
+/** Milliseconds until the next lane is due, 0 when one is due, at most `capMs`. */
+export async function nextLaneInMs(core: Core, capMs: number): Promise<number> {
+  const [row] = await rows<{ in_ms: number | null }>(
+    core.em.fork(),
+    sql`select (extract(epoch from min(due_at) - now()) * 1000)::float8 in_ms from lane
+        where due_at > now() and due_at < now() + make_interval(secs => ${capMs / 1000}::float8)`,
+  );
+  return row?.in_ms == null ? capMs : Math.max(0, Math.min(capMs, row.in_ms));
+}

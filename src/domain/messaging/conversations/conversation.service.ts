@@ -1,0 +1,154 @@
+import { type RawBuilder, sql } from 'kysely';
+import { allow } from '../../access.ts';
+import type { Ctx } from '../../context.ts';
+import { type CounterName, moveCounters, readCounters } from '../../counters.ts';
+import { NotFound } from '../../errors.ts';
+import { appendEvents, lockConversations } from '../../events.ts';
+import { isUuid } from '../../ids.ts';
+import { encodeCursor, type Page, type PageRequest, type Place, pageWindow, toPage, unknownCursor } from '../../paging.ts';
+import { rows } from '../../statement.ts';
+import { transaction } from '../../transaction.ts';
+import { type ConversationColumns, type LoadedConversation, readConversationRows, toConversation } from './conversation-rows.ts';
+
+export type { LoadedConversation } from './conversation-rows.ts';
+
+export interface ConversationPage extends Page<LoadedConversation> {
+  /** Counted only when asked for. */
+  total(): Promise<number>;
+  filteredTotal(): Promise<number>;
+  unreadTotal(): Promise<number>;
+}
+
+/**
+ * Lists conversations, newest activity first, ties by id downwards. One statement for the page with channel, contact,
+ * tags and last message; totals come from counters.
+ *
+ * @see Airy Core HTTP API, "List conversations" and "Pagination"
+ */
+export async function listConversations(ctx: Ctx, request: PageRequest): Promise<ConversationPage> {
+  allow(ctx, 'conversations');
+  return conversationPage(ctx, request, sql`true`, (totals) => totals.then(({ conversations }) => conversations));
+}
+
+/** The conversations of one contact; the caller has checked the rights. */
+export async function listContactConversations(ctx: Ctx, contactId: string, request: PageRequest): Promise<ConversationPage> {
+  return conversationPage(ctx, request, sql`c.contact_id = ${contactId}::uuid`, async () => {
+    const [row] = await rows<{ count: number }>(
+      ctx.em,
+      sql`select count(*)::int count from conversation where contact_id = ${contactId}::uuid`,
+    );
+    return row?.count ?? 0;
+  });
+}
+
+async function conversationPage(
+  ctx: Ctx,
+  request: PageRequest,
+  filter: RawBuilder<unknown>,
+  filteredTotal: (totals: Promise<Record<CounterName, number>>) => Promise<number>,
+): Promise<ConversationPage> {
+  const window = pageWindow('conversations', request);
+  const { place } = window;
+  const condition = place && place.kind !== 'offset' ? await placeCondition(ctx, place, window.backwards) : sql`true`;
+  const found = await readConversationRows(ctx, {
+    where: sql`${filter} and ${condition}`,
+    backwards: window.backwards,
+    limit: window.limit + 1,
+    offset: place?.kind === 'offset' ? place.offset : 0,
+  });
+  let read: ReturnType<typeof readCounters> | undefined;
+  const counters = () => {
+    read ??= readCounters(ctx);
+    return read;
+  };
+  const inside = place !== undefined && (place.kind !== 'id' || window.backwards || (await hasNewer(ctx, filter, found[0])));
+  return {
+    ...toPage(window, found.map(toConversation), inside && !(place?.kind === 'offset' && place.offset === 0)),
+    total: async () => (await counters()).conversations,
+    filteredTotal: () => filteredTotal(counters()),
+    unreadTotal: async () => (await counters()).unread_messages,
+  };
+}
+
+async function hasNewer(ctx: Ctx, filter: RawBuilder<unknown>, row: ConversationColumns | undefined): Promise<boolean> {
+  if (!row) return false;
+  const [probe] = await rows<{ newer: boolean }>(
+    ctx.em,
+    sql`select exists (select 1 from conversation c where ${filter}
+          and (c.last_message_at, c.id) > (to_timestamp(${row.c_last_message_at}::float8 / 1000), ${row.c_id}::uuid)) newer`,
+  );
+  return probe?.newer ?? false;
+}
+
+// The list runs downwards: behind a place is what is smaller. A bare id means its present place and itself.
+async function placeCondition(ctx: Ctx, place: Exclude<Place, { kind: 'offset' }>, backwards: boolean): Promise<RawBuilder<unknown>> {
+  if (place.kind === 'id') {
+    const [at] = await findConversations(ctx, [place.id]);
+    if (!at) throw unknownCursor(place.path);
+    const compare = backwards ? sql`>` : sql`<=`;
+    return sql`(c.last_message_at, c.id) ${compare} (${at.lastMessageAt.toISOString()}::timestamptz, ${at.id}::uuid)`;
+  }
+  const [at, id] = place.key;
+  if (!Number.isSafeInteger(at) || Math.abs(at as number) > 8.64e15 || typeof id !== 'string' || !isUuid(id)) throw unknownCursor(place.path);
+  const compare = backwards ? sql`>` : sql`<`;
+  return sql`(c.last_message_at, c.id) ${compare} (to_timestamp(${at}::float8 / 1000), ${id}::uuid)`;
+}
+
+/** The opaque place of a conversation: a conversation that moves while a client pages never loops it. */
+export function conversationCursor(conversation: LoadedConversation): string {
+  return encodeCursor('conversations', [conversation.lastMessageAt.getTime(), conversation.id]);
+}
+
+/** @returns null for an unknown id */
+export async function findConversation(ctx: Ctx, id: string): Promise<LoadedConversation | null> {
+  allow(ctx, 'conversation');
+  const [found] = await findConversations(ctx, [id]);
+  return found ?? null;
+}
+
+/** @throws NotFound */
+export async function getConversation(ctx: Ctx, id: string): Promise<LoadedConversation> {
+  const found = await findConversation(ctx, id);
+  if (!found) throw new NotFound('conversation', id);
+  return found;
+}
+
+/** In the order of `ids`, null for what is not there; the caller has checked the rights. */
+export async function findConversations(ctx: Ctx, ids: readonly string[]): Promise<(LoadedConversation | null)[]> {
+  const found = await readConversationRows(ctx, {
+    where: sql`c.id = any(${ids.filter(isUuid)}::uuid[])`,
+    backwards: false,
+    limit: ids.length,
+    offset: 0,
+  });
+  const byId = new Map(found.map((row) => [row.c_id, toConversation(row)]));
+  return ids.map((id) => byId.get(id) ?? null);
+}
+
+export interface ConversationChange {
+  conversation: LoadedConversation;
+  /** False when it was so already. */
+  changed: boolean;
+}
+
+/** Sets the unread count to 0 for all received up to now. @throws NotFound */
+export async function markRead(ctx: Ctx, { conversationId }: { conversationId: string }): Promise<ConversationChange> {
+  allow(ctx, 'markConversationRead');
+  const changed = await transaction(ctx, async (tx) => {
+    await lockConversations(tx, [conversationId]);
+    const [before] = await rows<{ unread_count: number }>(
+      tx.em,
+      sql`select unread_count from conversation where id = ${conversationId}::uuid for no key update`,
+    );
+    if (!before) throw new NotFound('conversation', conversationId);
+    if (before.unread_count === 0) return false;
+    await rows(
+      tx.em,
+      sql`update conversation set unread_count = 0, updated_at = now() where id = ${conversationId}::uuid`,
+    );
+    await moveCounters(tx, { unread_messages: -before.unread_count });
+    await appendEvents(tx, [{ kind: 'conversation.updated', conversationId, payload: {} }]);
+    return true;
+  });
+  return { conversation: await getConversation(ctx, conversationId), changed };
+}

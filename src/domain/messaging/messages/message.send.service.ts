@@ -1,0 +1,134 @@
+import { sql } from 'kysely';
+import { allow, userIdOf } from '../../access.ts';
+import type { Ctx } from '../../context.ts';
+import { Conflict, Forbidden, IdempotencyMismatch, InvalidInput, NotFound, TooLarge } from '../../errors.ts';
+import { appendEvents, lockConversations } from '../../events.ts';
+import { newId } from '../../ids.ts';
+import { wakeLaneNow, wakeLanes } from '../../jobs.ts';
+import { sha256Hex } from '../../secrets.ts';
+import { rows } from '../../statement.ts';
+import { isStorableJson, isStorableText } from '../../text.ts';
+import { type Tx, transaction } from '../../transaction.ts';
+import { Message } from './message.entity.ts';
+import { findMessages } from './message.service.ts';
+
+export interface NewMessage {
+  conversationId: string;
+  /** Any JSON object or a text, as the source wants it. */
+  content: unknown;
+  /** 1 to 255 characters; the same key within 24 hours gives the first result and sends nothing. */
+  idempotencyKey?: string | null;
+}
+
+/** The lane of a conversation's outgoing messages. */
+export const conversationLane = 'conversation';
+const largestContent = 65_536;
+
+/**
+ * Takes a message for delivery: stored as PENDING with its event and the conversation's wake-up in one transaction.
+ * Its order among the conversation's messages is the order of these calls.
+ *
+ * @throws NotFound unknown conversation @throws Forbidden its channel is disconnected
+ * @throws IdempotencyMismatch the key was used with another body @throws TooLarge content over 64 KiB
+ */
+export async function sendMessage(ctx: Ctx, input: NewMessage): Promise<Message> {
+  allow(ctx, 'sendMessage');
+  const senderId = userIdOf(ctx);
+  checkContent(input.content);
+  const { idempotencyKey: key } = input;
+  if (key != null && (key.length < 1 || key.length > 255 || !isStorableText(key))) {
+    throw new InvalidInput('idempotencyKey', 'must be 1 to 255 characters');
+  }
+  return transaction(ctx, async (tx) => {
+    await lockConversations(tx, [input.conversationId]);
+    const id = newId();
+    if (key != null) {
+      const earlier = await earlierResult(tx, senderId, key, input, id);
+      if (earlier) return earlier;
+    }
+    return append(tx, input, { id, senderId });
+  });
+}
+
+function checkContent(content: unknown): void {
+  const isFit = typeof content === 'string' ? content !== '' : typeof content === 'object' && content !== null && !Array.isArray(content);
+  if (!isFit) throw new InvalidInput('content', 'must be a JSON object or a text that is not empty');
+  const json = JSON.stringify(content);
+  if (Buffer.byteLength(json) > largestContent) throw new TooLarge(`the content must be at most ${largestContent} bytes as JSON`);
+  if (!isStorableJson(json)) throw new InvalidInput('content', 'must not contain NUL or half a surrogate pair');
+}
+
+// The record is written in the message's transaction: a second call with the key waits for the first one's commit and
+// then reads its result. Nothing is kept when the call fails.
+async function earlierResult(tx: Tx, userId: string, key: string, input: NewMessage, id: string): Promise<Message | undefined> {
+  const scope = `messages.send ${userId}`;
+  const hash = sha256Hex(JSON.stringify([input.conversationId, input.content]));
+  const fresh = await rows(
+    tx.em,
+    sql`insert into idempotency_record as r (scope, key, request_hash, result_id) values (${scope}, ${key}, ${hash}, ${id}::uuid)
+        on conflict (scope, key) do update set request_hash = excluded.request_hash, result_id = excluded.result_id, created_at = now()
+          where r.created_at < now() - interval '24 hours' returning 1`,
+  );
+  if (fresh.length > 0) return undefined;
+  const [record] = await rows<{ request_hash: string; result_id: string }>(
+    tx.em,
+    sql`select request_hash, result_id::text from idempotency_record where scope = ${scope} and key = ${key}`,
+  );
+  if (record?.request_hash !== hash) throw new IdempotencyMismatch();
+  const [message] = await findMessages(tx, [record.result_id]);
+  return message ?? undefined;
+}
+
+async function append(tx: Tx, { conversationId, content }: NewMessage, { id, senderId }: { id: string; senderId: string }): Promise<Message> {
+  const sentAt = tx.now();
+  const [conversation] = await rows<{ sequence: number; source: string; connected: boolean }>(
+    tx.em,
+    sql`update conversation c set next_sequence = c.next_sequence + 1, message_count = c.message_count + 1,
+          last_message_id = case when c.last_message_at <= ${sentAt.toISOString()}::timestamptz then ${id}::uuid else c.last_message_id end,
+          last_message_at = greatest(c.last_message_at, ${sentAt.toISOString()}::timestamptz), updated_at = now()
+        from channel h where c.id = ${conversationId}::uuid and h.id = c.channel_id
+        returning c.next_sequence - 1 sequence, c.source::text, h.connected`,
+  );
+  if (!conversation) throw new NotFound('conversation', conversationId);
+  if (!conversation.connected) throw new Forbidden('the channel of this conversation is disconnected');
+  const message: Message = {
+    id,
+    conversationId,
+    source: conversation.source,
+    sourceMessageId: null,
+    sequence: conversation.sequence,
+    fromContact: false,
+    senderType: 'USER',
+    senderId,
+    content,
+    deliveryState: 'PENDING',
+    failure: null,
+    metadata: {},
+    sentAt,
+    createdAt: sentAt,
+  };
+  await tx.em.insert(Message, message);
+  await appendEvents(tx, [{ kind: 'message.created', conversationId, payload: { messageId: id } }]);
+  await wakeLanes(tx, [{ kind: conversationLane, id: conversationId, group: conversation.source }]);
+  return message;
+}
+
+/** Sends a failed message again, with its old time. @throws NotFound @throws Conflict it did not fail */
+export async function retryMessage(ctx: Ctx, { messageId }: { messageId: string }): Promise<Message> {
+  allow(ctx, 'retryMessage');
+  const [before] = await findMessages(ctx, [messageId]);
+  if (!before) throw new NotFound('message', messageId);
+  const { conversationId, source } = before;
+  return transaction(ctx, async (tx) => {
+    await lockConversations(tx, [conversationId]);
+    const changed = await tx.em.nativeUpdate(
+      Message,
+      { id: messageId, deliveryState: 'FAILED' },
+      { deliveryState: 'PENDING', failure: null },
+    );
+    if (changed === 0) throw new Conflict('Message is not in a failed state');
+    await appendEvents(tx, [{ kind: 'message.updated', conversationId, payload: { messageId } }]);
+    await wakeLaneNow(tx, { kind: conversationLane, id: conversationId, group: source });
+    return { ...before, deliveryState: 'PENDING', failure: null };
+  });
+}

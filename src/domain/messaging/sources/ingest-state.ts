@@ -1,0 +1,244 @@
+import { sql } from 'kysely';
+import type { Ctx } from '../../context.ts';
+import { sourceThingId } from '../../ids.ts';
+import { rows } from '../../statement.ts';
+import type { Tx } from '../../transaction.ts';
+import type { Metadata } from '../metadata/metadata.service.ts';
+import type { IngestEntry } from './ingest.service.ts';
+
+export interface KnownConversation {
+  id: string;
+  source: string;
+  channelId: string;
+  contactId: string | null;
+  nextSequence: number;
+}
+
+/** What the database holds of the things that a group of batches names. */
+export interface IngestState {
+  channels: Map<string, { source: string; connected: boolean }>;
+  conversations: Map<string, KnownConversation>;
+  /** Stored messages by id: where they are and whose. */
+  messages: Map<string, { source: string; conversationId: string }>;
+  /** Messages that we sent, by source id and source_message_id. */
+  sent: Map<string, { id: string; conversationId: string }>;
+  /** Contact ids by `source id + sender id`. */
+  contacts: Map<string, string>;
+  /** Metadata of the subjects that the group changes, and what waited for the subjects it makes. */
+  metadata: Map<string, Metadata>;
+  waiting: Map<string, Metadata>;
+  waitingCounts: Map<string, number>;
+}
+
+export const pairKey = (source: string, theirs: string): string => `${source} ${theirs}`;
+export const waitingKey = (source: string, namespace: string, subjectId: string): string =>
+  `${source} ${namespace} ${subjectId}`;
+
+const conversationOf = (entry: IngestEntry, theirs: string): string => sourceThingId(entry.source.name, theirs);
+
+/** The conversations of messages that metadata names and that are not in the same batch: they are locked too. */
+export async function messageConversations(ctx: Ctx, entries: IngestEntry[]): Promise<string[]> {
+  const items = entries.flatMap(({ source, metadata }) =>
+    metadata.filter((item) => item.namespace === 'message').map((item) => ({ source, theirs: item.sourceId })),
+  );
+  if (items.length === 0) return [];
+  const found = await rows<{ conversation_id: string }>(
+    ctx.em,
+    sql`select conversation_id::text from message
+          where id = any(${items.map(({ source, theirs }) => sourceThingId(source.name, theirs))}::uuid[])
+        union
+        select m.conversation_id::text from message m
+          join unnest(${items.map(({ source }) => source.id)}::uuid[], ${items.map(({ theirs }) => theirs)}::text[])
+            a(source, theirs) on m.source = a.source and m.source_message_id = a.theirs
+          where m.sender_type in ('USER', 'BOT', 'CAMPAIGN')`,
+  );
+  return found.map((row) => row.conversation_id);
+}
+
+/**
+ * The locks of an ingest, always in this order: the source, then the conversations. Metadata whose subject is not in
+ * its own batch takes the source alone, all else shares it: so a subject never slips in between "it is not there yet"
+ * and "kept until it comes".
+ */
+export async function lockForIngest(tx: Tx, entries: IngestEntry[], subjects: string[]): Promise<void> {
+  const exclusive = new Set<string>();
+  const shared = new Set<string>();
+  const conversations = new Set(subjects);
+  for (const entry of entries) {
+    const made = new Set(entry.messages.flatMap((m) => [`message ${m.sourceMessageId}`, `conversation ${m.sourceConversationId}`]));
+    const isWhole = entry.metadata.every((item) => made.has(`${item.namespace} ${item.sourceId}`));
+    (isWhole ? shared : exclusive).add(entry.source.id);
+    for (const message of entry.messages) conversations.add(conversationOf(entry, message.sourceConversationId));
+    for (const item of entry.metadata) {
+      if (item.namespace === 'conversation') conversations.add(conversationOf(entry, item.sourceId));
+    }
+  }
+  const sources = [...new Set([...exclusive, ...shared])].sort();
+  await rows(
+    tx.em,
+    sql`select 1 from (
+          select pg_advisory_xact_lock(8, hashtext(s)) from (
+            select s from unnest(${sources}::text[]) s where s = any(${[...exclusive]}::text[]) order by 1) x
+          union all
+          select pg_advisory_xact_lock_shared(8, hashtext(s)) from (
+            select s from unnest(${sources}::text[]) s where s <> all(${[...exclusive]}::text[]) order by 1) x
+          union all
+          select pg_advisory_xact_lock(7, k) from (
+            select distinct hashtext(c::text) & 1023 k from unnest(${[...conversations]}::uuid[]) c order by 1) y) locks`,
+  );
+}
+
+interface StateRow {
+  what: 'channel' | 'conversation' | 'message' | 'sent' | 'contact' | 'waiting';
+  id: string | null;
+  source: string;
+  ref: string | null;
+  other: string | null;
+  number: number | null;
+}
+
+/** Reads, under the locks, all that the decision needs. One statement; a second one where metadata is concerned. */
+export async function readState(tx: Tx, entries: IngestEntry[]): Promise<IngestState> {
+  const asked = idsOf(entries);
+  const found = await rows<StateRow>(
+    tx.em,
+    sql`select 'channel' what, id, source, case when connected then 'connected' end ref, null::uuid other, null::int number
+          from channel where id = any(${asked.channels}::uuid[])
+        union all
+        select 'conversation', id, source, channel_id::text, contact_id, next_sequence
+          from conversation where id = any(${asked.conversations}::uuid[])
+        union all
+        select 'message', id, source, null, conversation_id, null
+          from message where id = any(${asked.messages}::uuid[])
+        union all
+        select 'sent', m.id, m.source, m.source_message_id, m.conversation_id, null
+          from message m join unnest(${asked.sentSources}::uuid[], ${asked.sentIds}::text[]) a(source, theirs)
+            on m.source = a.source and m.source_message_id = a.theirs
+          where m.sender_type in ('USER', 'BOT', 'CAMPAIGN')
+        union all
+        select 'contact', i.contact_id, i.source, i.sender_id, null, null
+          from contact_identity i join unnest(${asked.senderSources}::uuid[], ${asked.senders}::text[]) a(source, sender)
+            on i.source = a.source and i.sender_id = a.sender
+        union all
+        select 'waiting', null, s, null, null, null from unnest(${asked.sources}::uuid[]) s
+          where exists (select 1 from waiting_metadata w where w.source = s)`,
+  );
+  const state = toState(found);
+  const sourcesWithWaiting = new Set(found.filter(({ what }) => what === 'waiting').map(({ source }) => source));
+  const concerned = entries.some((entry) => entry.metadata.length > 0 || sourcesWithWaiting.has(entry.source.id));
+  const unnamed = [...state.conversations.values()].filter(({ contactId }) => contactId === null);
+  if (concerned || unnamed.length > 0) await readMetadata(tx, entries, asked, state);
+  return state;
+}
+
+function idsOf(entries: IngestEntry[]) {
+  const channels = new Set<string>();
+  const conversations = new Set<string>();
+  const messages = new Set<string>();
+  const sources = new Set<string>();
+  const sent = new Map<string, [string, string]>();
+  const senders = new Map<string, [string, string]>();
+  for (const { source, ...entry } of entries) {
+    sources.add(source.id);
+    for (const message of entry.messages) {
+      channels.add(sourceThingId(source.name, message.sourceChannelId));
+      conversations.add(sourceThingId(source.name, message.sourceConversationId));
+      messages.add(sourceThingId(source.name, message.sourceMessageId));
+      sent.set(pairKey(source.id, message.sourceMessageId), [source.id, message.sourceMessageId]);
+      if (message.fromContact) {
+        senders.set(pairKey(source.id, message.sourceSenderId), [source.id, message.sourceSenderId]);
+      }
+    }
+    for (const item of entry.metadata) {
+      const id = sourceThingId(source.name, item.sourceId);
+      if (item.namespace === 'conversation') conversations.add(id);
+      else {
+        messages.add(id);
+        sent.set(pairKey(source.id, item.sourceId), [source.id, item.sourceId]);
+      }
+    }
+  }
+  return {
+    channels: [...channels],
+    conversations: [...conversations],
+    messages: [...messages],
+    sources: [...sources],
+    sentSources: [...sent.values()].map(([source]) => source),
+    sentIds: [...sent.values()].map(([, theirs]) => theirs),
+    senderSources: [...senders.values()].map(([source]) => source),
+    senders: [...senders.values()].map(([, sender]) => sender),
+  };
+}
+
+function toState(found: StateRow[]): IngestState {
+  const state: IngestState = {
+    channels: new Map(),
+    conversations: new Map(),
+    messages: new Map(),
+    sent: new Map(),
+    contacts: new Map(),
+    metadata: new Map(),
+    waiting: new Map(),
+    waitingCounts: new Map(),
+  };
+  for (const row of found) {
+    const id = row.id ?? '';
+    if (row.what === 'channel') state.channels.set(id, { source: row.source, connected: row.ref !== null });
+    else if (row.what === 'message') state.messages.set(id, { source: row.source, conversationId: row.other! });
+    else if (row.what === 'sent') state.sent.set(pairKey(row.source, row.ref!), { id, conversationId: row.other! });
+    else if (row.what === 'contact') state.contacts.set(pairKey(row.source, row.ref!), id);
+    else if (row.what === 'conversation') {
+      state.conversations.set(id, {
+        id,
+        source: row.source,
+        channelId: row.ref!,
+        contactId: row.other,
+        nextSequence: row.number!,
+      });
+    }
+  }
+  return state;
+}
+
+interface MetadataRow {
+  key: string | null;
+  source: string;
+  namespace: string | null;
+  subject_id: string | null;
+  metadata: Metadata | null;
+  count: number | null;
+}
+
+async function readMetadata(tx: Tx, entries: IngestEntry[], asked: ReturnType<typeof idsOf>, state: IngestState): Promise<void> {
+  const refs = new Map<string, [string, string, string]>();
+  for (const { source, ...entry } of entries) {
+    const note = (namespace: string, theirs: string) => refs.set(waitingKey(source.id, namespace, theirs), [source.id, namespace, theirs]);
+    for (const message of entry.messages) {
+      note('message', message.sourceMessageId);
+      note('conversation', message.sourceConversationId);
+    }
+    for (const item of entry.metadata) note(item.namespace, item.sourceId);
+  }
+  const waiting = [...refs.values()];
+  const found = await rows<MetadataRow>(
+    tx.em,
+    sql`select id::text key, source, null namespace, null subject_id, metadata, null::int count
+          from conversation where id = any(${asked.conversations}::uuid[])
+        union all
+        select id::text, source, null, null, metadata, null from message
+          where id = any(${[...asked.messages, ...[...state.sent.values()].map(({ id }) => id)]}::uuid[])
+        union all
+        select null, w.source, w.namespace, w.subject_id, w.metadata, null from waiting_metadata w
+          join unnest(${waiting.map(([s]) => s)}::uuid[], ${waiting.map(([, n]) => n)}::text[],
+            ${waiting.map(([, , t]) => t)}::text[]) a(source, namespace, subject_id)
+            on w.source = a.source and w.namespace = a.namespace and w.subject_id = a.subject_id
+        union all
+        select null, s, null, null, null, (select count(*)::int from waiting_metadata w where w.source = s)
+          from unnest(${asked.sources}::uuid[]) s`,
+  );
+  for (const row of found) {
+    if (row.count !== null) state.waitingCounts.set(row.source, row.count);
+    else if (row.key !== null) state.metadata.set(row.key, row.metadata ?? {});
+    else state.waiting.set(waitingKey(row.source, row.namespace!, row.subject_id!), row.metadata ?? {});
+  }
+}

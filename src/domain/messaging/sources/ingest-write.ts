@@ -1,0 +1,192 @@
+import { randomInt } from 'node:crypto';
+import { type RawBuilder, sql } from 'kysely';
+import { appendEvents, type DomainEvent } from '../../events.ts';
+import { rows } from '../../statement.ts';
+import type { Tx } from '../../transaction.ts';
+import { moveCounters } from '../../counters.ts';
+import type { IngestPlan } from './ingest-plan.ts';
+import { pairKey } from './ingest-state.ts';
+
+/** Writes a plan. Returns the ids of the messages that were really inserted. */
+export async function writePlan(tx: Tx, plan: IngestPlan): Promise<Set<string>> {
+  if (plan.newContacts.length > 0) await insertContacts(tx, plan);
+  if (plan.newConversations.length > 0) await insertConversations(tx, plan);
+  const inserted = plan.messages.length > 0 ? await insertMessages(tx, plan) : new Set<string>();
+  if (plan.conversationMetadata.size + plan.messageMetadata.size + plan.waiting.size + plan.arrived.length > 0) {
+    await writeMetadata(tx, plan, inserted);
+  }
+  if (plan.contactNamings.size > 0) await nameContacts(tx, plan);
+  return inserted;
+}
+
+// Another process may make the same sender's contact in another conversation at the same time: the identity's key
+// decides, and the loser takes the winner's contact.
+async function insertContacts(tx: Tx, plan: IngestPlan): Promise<void> {
+  const made = [...plan.newContacts].sort((a, b) => (pairKey(a.source, a.senderId) < pairKey(b.source, b.senderId) ? -1 : 1));
+  const ids = sql`${made.map((c) => c.id)}::uuid[]`;
+  await rows(tx.em, sql`insert into contact (id) select * from unnest(${ids})`);
+  const won = await rows<{ contact_id: string }>(
+    tx.em,
+    sql`insert into contact_identity (source, sender_id, contact_id)
+        select * from unnest(${made.map((c) => c.source)}::uuid[], ${made.map((c) => c.senderId)}::text[], ${ids})
+        on conflict do nothing returning contact_id::text`,
+  );
+  if (won.length === made.length) return;
+  const winners = new Set(won.map((row) => row.contact_id));
+  const lost = made.filter((c) => !winners.has(c.id));
+  const present = await rows<{ contact_id: string; source: string; sender_id: string }>(
+    tx.em,
+    sql`select i.contact_id::text, i.source::text, i.sender_id from contact_identity i
+        join unnest(${lost.map((c) => c.source)}::uuid[], ${lost.map((c) => c.senderId)}::text[]) a(source, sender_id)
+          on i.source = a.source and i.sender_id = a.sender_id`,
+  );
+  await rows(tx.em, sql`delete from contact where id = any(${lost.map((c) => c.id)}::uuid[])`);
+  const bySender = new Map(present.map((row) => [pairKey(row.source, row.sender_id), row.contact_id]));
+  const renamed = new Map(lost.map((c) => [c.id, bySender.get(pairKey(c.source, c.senderId))!]));
+  for (const message of plan.messages) message.senderId = renamed.get(message.senderId) ?? message.senderId;
+  for (const [conversation, contact] of plan.contactOf) {
+    plan.contactOf.set(conversation, renamed.get(contact) ?? contact);
+  }
+  for (const [contact, naming] of [...plan.contactNamings]) {
+    const winner = renamed.get(contact);
+    if (!winner) continue;
+    plan.contactNamings.delete(contact);
+    plan.contactNamings.set(winner, naming);
+  }
+}
+
+async function insertConversations(tx: Tx, plan: IngestPlan): Promise<void> {
+  const made = plan.newConversations;
+  await rows(
+    tx.em,
+    sql`insert into conversation (id, source, source_conversation_id, channel_id, last_message_at, created_at)
+        select id, source, theirs, channel, at, at from unnest(${made.map((c) => c.id)}::uuid[],
+          ${made.map((c) => c.source)}::uuid[], ${made.map((c) => c.sourceConversationId)}::text[],
+          ${made.map((c) => c.channelId)}::uuid[], ${made.map((c) => c.createdAt.toISOString())}::timestamptz[])
+          t(id, source, theirs, channel, at)
+        order by id`,
+  );
+  await moveCounters(tx, { conversations: made.length });
+  await appendEvents(
+    tx,
+    made.map(({ id }) => ({ kind: 'conversation.created', conversationId: id, payload: {} })),
+  );
+}
+
+// One statement: rows, what they move on their conversations, counter and events, all by what was really inserted.
+async function insertMessages(tx: Tx, plan: IngestPlan): Promise<Set<string>> {
+  const { messages } = plan;
+  const statement: RawBuilder<{ id: string }> = sql`
+    with incoming as (
+      select * from unnest(${messages.map((m) => m.id)}::uuid[], ${messages.map((m) => m.conversationId)}::uuid[],
+        ${messages.map((m) => m.source)}::uuid[], ${messages.map((m) => m.sourceMessageId)}::text[],
+        ${messages.map((m) => m.sequence)}::int[], ${messages.map((m) => m.fromContact)}::boolean[],
+        ${messages.map((m) => m.senderId)}::text[], ${messages.map((m) => m.content)}::jsonb[],
+        ${messages.map((m) => m.sentAt.toISOString())}::timestamptz[])
+        t(id, conversation_id, source, source_message_id, sequence, from_contact, sender_id, content, sent_at)),
+    inserted as (
+      insert into message (id, conversation_id, source, source_message_id, sequence, from_contact, sender_type, sender_id,
+        content, delivery_state, sent_at)
+      select id, conversation_id, source, source_message_id, sequence, from_contact,
+        case when from_contact then 'CONTACT' else 'SOURCE' end, sender_id, content, 'DELIVERED', sent_at
+      from incoming order by id
+      on conflict do nothing
+      returning id, conversation_id, sequence, from_contact, sent_at),
+    moves as (
+      select conversation_id, count(*)::int n, (count(*) filter (where from_contact))::int unread,
+        max(sequence) last_sequence, max(sent_at) last_at, (array_agg(id order by sent_at desc, sequence desc))[1] last_id
+      from inserted group by conversation_id),
+    contacts as (
+      select * from unnest(${[...plan.contactOf.keys()]}::uuid[], ${[...plan.contactOf.values()]}::uuid[])
+        t(conversation_id, contact_id)),
+    moved as (
+      update conversation c set
+        unread_count = c.unread_count + m.unread, message_count = c.message_count + m.n,
+        next_sequence = greatest(c.next_sequence, m.last_sequence + 1),
+        last_message_id = case when c.last_message_id is null or m.last_at >= c.last_message_at then m.last_id
+          else c.last_message_id end,
+        last_message_at = case when c.last_message_id is null then m.last_at
+          else greatest(c.last_message_at, m.last_at) end,
+        contact_id = coalesce(c.contact_id, (select contact_id from contacts where conversation_id = c.id)),
+        updated_at = now()
+      from moves m where c.id = m.conversation_id),
+    unread as (
+      insert into counter as k (name, slot, value)
+      select 'unread_messages', ${randomInt(16)}::smallint, sum(unread) from moves having sum(unread) > 0
+      on conflict (name, slot) do update set value = k.value + excluded.value),
+    logged as (
+      insert into event (conversation_id, kind, payload)
+      select conversation_id, 'message.created', jsonb_build_object('messageId', id)
+      from inserted order by conversation_id, sequence)
+    select id::text from inserted`;
+  const inserted = await rows(tx.em, statement);
+  if (inserted.length > 0) tx.hints.add('event');
+  return new Set(inserted.map(({ id }) => id));
+}
+
+async function writeMetadata(tx: Tx, plan: IngestPlan, inserted: Set<string>): Promise<void> {
+  const { conversationMetadata: conversations, messageMetadata: messages, waiting, arrived } = plan;
+  if (conversations.size > 0) {
+    await rows(
+      tx.em,
+      sql`update conversation c set metadata = v.metadata, updated_at = now()
+          from unnest(${[...conversations.keys()]}::uuid[], ${jsonTexts(conversations.values())}::jsonb[]) v(id, metadata)
+          where c.id = v.id`,
+    );
+  }
+  if (messages.size > 0) {
+    await rows(
+      tx.em,
+      sql`update message m set metadata = v.metadata
+          from unnest(${[...messages.keys()]}::uuid[],
+            ${jsonTexts([...messages.values()].map(({ metadata }) => metadata))}::jsonb[]) v(id, metadata)
+          where m.id = v.id`,
+    );
+  }
+  const kept = [...waiting.values()];
+  if (kept.length > 0) {
+    await rows(
+      tx.em,
+      sql`insert into waiting_metadata (source, namespace, subject_id, metadata)
+          select * from unnest(${kept.map((w) => w.source)}::uuid[], ${kept.map((w) => w.namespace)}::text[],
+            ${kept.map((w) => w.subjectId)}::text[], ${jsonTexts(kept.map((w) => w.metadata))}::jsonb[])
+          on conflict (source, namespace, subject_id) do update set metadata = excluded.metadata`,
+    );
+  }
+  if (arrived.length > 0) {
+    await rows(
+      tx.em,
+      sql`delete from waiting_metadata w using unnest(${arrived.map((w) => w.source)}::uuid[],
+            ${arrived.map((w) => w.namespace)}::text[], ${arrived.map((w) => w.subjectId)}::text[]) a(source, namespace, subject_id)
+          where w.source = a.source and w.namespace = a.namespace and w.subject_id = a.subject_id`,
+    );
+  }
+  const events: DomainEvent[] = [...conversations.keys()].map((id) => ({
+    kind: 'conversation.updated',
+    conversationId: id,
+    payload: {},
+  }));
+  for (const [messageId, { conversationId, isNew }] of messages) {
+    // A new message's own event shows its metadata already.
+    if (!isNew || !inserted.has(messageId)) events.push({ kind: 'message.updated', conversationId, payload: { messageId } });
+  }
+  await appendEvents(tx, events);
+}
+
+const jsonTexts = (values: Iterable<unknown>): string[] => [...values].map((value) => JSON.stringify(value));
+
+async function nameContacts(tx: Tx, plan: IngestPlan): Promise<void> {
+  const named = [...plan.contactNamings].sort(([a], [b]) => (a < b ? -1 : 1));
+  const texts = (read: (naming: (typeof named)[number][1]) => string | undefined) => named.map(([, naming]) => read(naming) ?? null);
+  await rows(
+    tx.em,
+    sql`update contact c set display_name = coalesce(v.display_name, c.display_name),
+          first_name = case when v.display_name is null then coalesce(v.first_name, c.first_name) else v.first_name end,
+          last_name = case when v.display_name is null then coalesce(v.last_name, c.last_name) else v.last_name end,
+          avatar_url = coalesce(v.avatar_url, c.avatar_url)
+        from unnest(${named.map(([id]) => id)}::uuid[], ${texts((n) => n.displayName)}::text[],
+          ${texts((n) => n.firstName)}::text[], ${texts((n) => n.lastName)}::text[], ${texts((n) => n.avatarUrl)}::text[])
+          v(id, display_name, first_name, last_name, avatar_url)
+        where c.id = v.id`,
+  );
+}

@@ -1,0 +1,144 @@
+import { allow, sourceOf } from '../../access.ts';
+import { type Core, type Ctx, systemCtx } from '../../context.ts';
+import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
+import { isStorableText, oversizedJson } from '../../text.ts';
+import { transaction } from '../../transaction.ts';
+import { type Metadata, reservedKeyForSource } from '../metadata/metadata.service.ts';
+import { GroupCommit, type Outcome } from './group-commit.ts';
+import { planGroup } from './ingest-plan.ts';
+import { lockForIngest, messageConversations, readState } from './ingest-state.ts';
+import { writePlan } from './ingest-write.ts';
+
+export interface IngestMessage {
+  sourceMessageId: string;
+  sourceConversationId: string;
+  sourceChannelId: string;
+  sourceSenderId: string;
+  /** Any JSON value: up to 64 KiB, kept as it is. */
+  content: unknown;
+  fromContact: boolean;
+  sentAt: Date;
+}
+
+export interface IngestMetadata {
+  namespace: string;
+  /** The source's id of the conversation or message. */
+  sourceId: string;
+  metadata: Metadata;
+}
+
+export interface IngestBatch {
+  messages: IngestMessage[];
+  metadata: IngestMetadata[];
+}
+
+export interface IngestItem {
+  sourceMessageId: string;
+  id: string;
+  status: 'CREATED' | 'DUPLICATE';
+}
+
+/** A checked batch with its source, as a group of them is worked in one transaction. */
+export interface IngestEntry extends IngestBatch {
+  source: { id: string; name: string };
+  /** JSON text of each message's content, made once. */
+  contents: string[];
+}
+
+const longestId = 512;
+const mostMessages = 1_000;
+const mostMetadata = 1_000;
+const earliest = Date.UTC(1970, 0, 1);
+const latest = Date.UTC(9999, 11, 31);
+
+const groups = new WeakMap<Core, GroupCommit<IngestEntry, IngestItem[]>>();
+
+function groupOf(core: Core): GroupCommit<IngestEntry, IngestItem[]> {
+  let group = groups.get(core);
+  if (!group) {
+    group = new GroupCommit((entries) => commitGroup(core, entries), { group: 1_000, queue: 50_000, atOnce: 2 });
+    groups.set(core, group);
+  }
+  return group;
+}
+
+/**
+ * Takes a batch of the calling source: all of it or nothing, answered only when durable. First write wins on a repeated
+ * `sourceMessageId`, whatever its conversation; the answer has one item for each message, in order.
+ *
+ * @throws InvalidInput up to 20 faults, nothing of the batch stored
+ * @throws Unavailable more waits than can be worked soon
+ * @see contracts, "sources.webhook, in detail"
+ */
+export async function ingest(ctx: Ctx, batch: IngestBatch): Promise<IngestItem[]> {
+  allow(ctx, 'ingest');
+  const { sourceId, sourceName } = sourceOf(ctx);
+  const contents = batch.messages.map(({ content }) => JSON.stringify(content) ?? 'null');
+  checkBatch(batch, contents);
+  if (batch.messages.length + batch.metadata.length === 0) return [];
+  const entry = { ...batch, contents, source: { id: sourceId, name: sourceName } };
+  return groupOf(ctx.core).join(entry, batch.messages.length + batch.metadata.length);
+}
+
+async function commitGroup(core: Core, entries: IngestEntry[]): Promise<Outcome<IngestItem[]>[]> {
+  const ctx = systemCtx(core, 'ingest');
+  const subjects = await messageConversations(ctx, entries);
+  return transaction(ctx, async (tx) => {
+    await lockForIngest(tx, entries, subjects);
+    const state = await readState(tx, entries);
+    const plan = planGroup(entries, state);
+    const inserted = await writePlan(tx, plan);
+    return plan.outcomes.map((outcome) =>
+      outcome.ok ? { ok: true, value: outcome.value.map((item) => withRaceLost(item, inserted)) } : outcome,
+    );
+  });
+}
+
+// Between our look and our insert another process may have stored the same message in another conversation.
+function withRaceLost(item: IngestItem, inserted: Set<string>): IngestItem {
+  return item.status === 'CREATED' && !inserted.has(item.id) ? { ...item, status: 'DUPLICATE' } : item;
+}
+
+function checkBatch({ messages, metadata }: IngestBatch, contents: string[]): void {
+  if (messages.length > mostMessages) {
+    throw new InvalidInput('messages', `must be at most ${mostMessages} in one batch, got ${messages.length}`);
+  }
+  if (metadata.length > mostMetadata) {
+    throw new InvalidInput('metadata', `must be at most ${mostMetadata} in one batch, got ${metadata.length}`);
+  }
+  const faults: Fault[] = [];
+  messages.forEach((message, index) => checkMessage(message, contents[index]!, `messages[${index}]`, faults));
+  metadata.forEach((item, index) => checkMetadata(item, `metadata[${index}]`, faults));
+  if (faults.length > 0) throw new InvalidInput(faults.slice(0, maxFaults));
+}
+
+const idFields = ['sourceMessageId', 'sourceConversationId', 'sourceChannelId', 'sourceSenderId'] as const;
+
+function checkMessage(message: IngestMessage, content: string, path: string, faults: Fault[]): void {
+  for (const field of idFields) {
+    if (!isIdText(message[field])) faults.push({ path: `${path}.${field}`, message: idRule });
+  }
+  const sentAt = message.sentAt.getTime();
+  if (!(sentAt >= earliest && sentAt <= latest)) {
+    faults.push({ path: `${path}.sentAt`, message: 'must be between the years 1970 and 9999' });
+  }
+  const oversized = oversizedJson(message.content, content);
+  if (oversized) faults.push({ path: `${path}.content`, message: oversized });
+}
+
+const idRule = `must be 1 to ${longestId} characters`;
+
+function isIdText(text: string): boolean {
+  return text.length >= 1 && text.length <= longestId && isStorableText(text);
+}
+
+function checkMetadata(item: IngestMetadata, path: string, faults: Fault[]): void {
+  if (item.namespace !== 'conversation' && item.namespace !== 'message') {
+    faults.push({ path: `${path}.namespace`, message: `Unknown metadata namespace ${item.namespace}` });
+  }
+  if (!isIdText(item.sourceId)) faults.push({ path: `${path}.sourceId`, message: idRule });
+  const reserved = reservedKeyForSource(item.metadata);
+  if (reserved) faults.push({ path: `${path}.metadata`, message: `the key "${reserved}" is reserved` });
+  const oversized = oversizedJson(item.metadata);
+  if (oversized) faults.push({ path: `${path}.metadata`, message: oversized });
+}

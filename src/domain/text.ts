@@ -1,0 +1,20 @@
+const largestJson = 65_536;
+// In what JSON.stringify wrote: the escape of NUL or of a lone surrogate, not preceded by an escaped backslash.
+const unstorableEscape = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
+
+/** False for what PostgreSQL refuses (NUL) or would change without a word (a lone surrogate becomes U+FFFD). */
+export function isStorableText(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed();
+}
+
+/** The same for a JSON text made by JSON.stringify. */
+export function isStorableJson(json: string): boolean {
+  return !unstorableEscape.test(json);
+}
+
+/** What is wrong with a value that a caller wants stored as JSON, or undefined. At most 64 KiB as JSON. */
+export function oversizedJson(value: unknown, json = JSON.stringify(value)): string | undefined {
+  if (Buffer.byteLength(json) > largestJson) return `must be at most ${largestJson} bytes as JSON`;
+  if (!isStorableJson(json)) return 'must not contain NUL or half a surrogate pair';
+  return undefined;
+}

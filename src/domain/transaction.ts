@@ -1,0 +1,40 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Ctx, WakeupTopic } from './context.ts';
+
+/** A context inside a transaction. What others must hear of is noted in `hints` and told after the commit. */
+export interface Tx extends Ctx {
+  hints: Set<WakeupTopic>;
+}
+
+const retryable = new Set(['40001', '40P01']);
+const maxTries = 5;
+
+/** True when the database gave the transaction up and the same work may pass the next time. */
+export function isRetryable(error: unknown): boolean {
+  return retryable.has(sqlState(error) ?? '');
+}
+
+/** The five characters of PostgreSQL, from the driver's error or from MikroORM's around it. */
+export function sqlState(error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}
+
+/**
+ * Runs `work` in one transaction: its changes, events and wake-ups are there together or not at all. Serialisation
+ * faults and deadlocks run again with a little jitter, so `work` must not act outside the database. The hints go
+ * out after the commit only (lanes-and-events, trap 5).
+ */
+export async function transaction<T>(ctx: Ctx, work: (tx: Tx) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const hints = new Set<WakeupTopic>();
+    try {
+      const result = await ctx.em.fork().transactional((em) => work({ ...ctx, em: em as EntityManager, hints }));
+      for (const topic of hints) ctx.core.wakeups.hint(topic);
+      return result;
+    } catch (error) {
+      if (!isRetryable(error) || attempt === maxTries) throw error;
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 10 * attempt));
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import { ArgsType, Field, Int, ObjectType } from 'type-graphql';
+import type { Page } from '../domain/paging.ts';
+import { CursorScalar } from './scalars.ts';
+
+@ObjectType('PageInfo', { simpleResolvers: true, description: 'Where a page stands in its list.' })
+export class PageInfo {
+  @Field(() => Boolean, { description: 'There are more after the last one.' })
+  hasNextPage!: boolean;
+
+  @Field(() => Boolean, { description: 'There are more before the first one.' })
+  hasPreviousPage!: boolean;
+
+  @Field(() => CursorScalar, { nullable: true, description: 'Cursor of the first one.' })
+  startCursor!: string | null;
+
+  @Field(() => CursorScalar, { nullable: true, description: 'Cursor of the last one.' })
+  endCursor!: string | null;
+}
+
+@ArgsType()
+export class PageArgs {
+  @Field(() => Int, { nullable: true, description: 'Page size from the start or from `after`: 20 by default, 100 at most.' })
+  first?: number;
+
+  @Field(() => CursorScalar, { nullable: true, description: 'The page after this cursor. A bare id begins the page with it, a number leaves out that many.' })
+  after?: string;
+
+  @Field(() => Int, { nullable: true, description: 'Page size from the end or from `before`.' })
+  last?: number;
+
+  @Field(() => CursorScalar, { nullable: true, description: 'The page before this cursor.' })
+  before?: string;
+}
+
+/** The fields that every connection has. */
+export interface Connection<Item> {
+  edges: { cursor: string; node: Item }[];
+  nodes: Item[];
+  pageInfo: PageInfo;
+}
+
+export function toConnection<Item>(page: Page<Item>, cursorOf: (item: Item) => string): Connection<Item> {
+  const edges = page.items.map((node) => ({ cursor: cursorOf(node), node }));
+  return {
+    edges,
+    nodes: page.items,
+    pageInfo: {
+      hasNextPage: page.hasNextPage,
+      hasPreviousPage: page.hasPreviousPage,
+      startCursor: edges[0]?.cursor ?? null,
+      endCursor: edges.at(-1)?.cursor ?? null,
+    },
+  };
+}

@@ -1,0 +1,18 @@
+import { type Core, createCtx, type Ctx, type Principal } from '../domain/context.ts';
+import { createLoaders, type Loaders } from './loaders.ts';
+
+/** What resolvers get: the domain's context and the loaders of this one execution. */
+export interface GraphCtx extends Ctx {
+  loaders: Loaders;
+}
+
+export function createGraphCtx(
+  core: Core,
+  caller: { principal: Principal; requestId: string; address: string },
+): GraphCtx {
+  return withLoaders(createCtx(core, caller));
+}
+
+export function withLoaders(ctx: Ctx): GraphCtx {
+  return { ...ctx, loaders: createLoaders(ctx) };
+}

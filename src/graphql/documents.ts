@@ -1,0 +1,172 @@
+import { hash } from 'node:crypto';
+import {
+  type DocumentNode,
+  type ExecutionResult,
+  execute,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  isValueNode,
+  Kind,
+  type OperationDefinitionNode,
+  validate,
+} from 'graphql';
+import { compileQuery, isCompiledQuery } from 'graphql-jit';
+import type { GraphCtx } from './context.ts';
+import { checkShape, graphLimits, parseLimited } from './limits.ts';
+
+/** Runs one operation; never throws, faults are in `errors` as they were thrown. */
+export type Run = (
+  root: unknown,
+  ctx: GraphCtx,
+  variables: Readonly<Record<string, unknown>>,
+) => ExecutionResult | Promise<ExecutionResult>;
+
+/** A document that passed the parser, the limits and validation. */
+export interface PreparedDocument {
+  /** SHA-256 of the source, as Apollo and persisted queries name it. */
+  hash: string;
+  source: string;
+  document: DocumentNode;
+  introspects: boolean;
+  runs: Map<string, { run: Run; compiled: boolean }>;
+  weight: number;
+}
+
+/** What a request's document was refused for, before anything ran. */
+export class DocumentRefused extends Error {
+  readonly errors: readonly GraphQLError[];
+
+  constructor(errors: readonly GraphQLError[]) {
+    super(errors[0]?.message);
+    this.errors = errors.slice(0, graphLimits.listedErrors);
+  }
+}
+
+/** In tokens, or 20 characters: what all kept documents may weigh together. Some 500 usual ones, 15 MB. */
+const maxWeight = 50_000;
+
+/** The documents used last, with their compiled forms: the only cache between a query's text and its execution. */
+export class Documents {
+  readonly #schema: GraphQLSchema;
+  // A Map keeps insertion order: the first is the one not used for longest.
+  readonly #kept = new Map<string, PreparedDocument>();
+  #weight = 0;
+
+  constructor(schema: GraphQLSchema) {
+    this.#schema = schema;
+  }
+
+  find(documentHash: string): PreparedDocument | undefined {
+    const found = this.#kept.get(documentHash);
+    if (found) {
+      this.#kept.delete(documentHash);
+      this.#kept.set(documentHash, found);
+    }
+    return found;
+  }
+
+  /** @throws DocumentRefused */
+  prepare(source: string): PreparedDocument {
+    const documentHash = hash('sha256', source);
+    const found = this.find(documentHash);
+    if (found) return found;
+    const document = refusing(() => parseLimited(source));
+    const { introspects } = refusing(() => checkShape(document));
+    this.#validate(document);
+    const prepared: PreparedDocument = {
+      hash: documentHash,
+      source,
+      document,
+      introspects,
+      runs: new Map(),
+      weight: Math.max(document.tokenCount ?? 0, Math.ceil(source.length / 20)),
+    };
+    this.#keep(prepared);
+    return prepared;
+  }
+
+  /** The way to run an operation of a document: compiled from the second time on, as compiling costs more than one run. */
+  runOf(prepared: PreparedDocument, operationName: string | undefined, compileNow = false): Run {
+    const key = operationName ?? '';
+    const known = prepared.runs.get(key);
+    if (known?.compiled) return known.run;
+    const compiled = known !== undefined || compileNow;
+    const run = compiled
+      ? (compile(this.#schema, prepared.document, operationName) ?? interpret(this.#schema, prepared.document, operationName))
+      : interpret(this.#schema, prepared.document, operationName);
+    prepared.runs.set(key, { run, compiled });
+    return run;
+  }
+
+  #validate(document: DocumentNode): void {
+    const faults = validate(this.#schema, document, undefined, { maxErrors: graphLimits.listedErrors });
+    if (faults.length === 0) return;
+    throw new DocumentRefused(
+      faults.map(
+        (fault) =>
+          new GraphQLError(fault.message, {
+            nodes: fault.nodes,
+            source: fault.source,
+            positions: fault.positions,
+            // A value of the wrong type is the same fault whether it stands in the document or in a variable.
+            extensions: { code: isValueFault(fault) ? 'BAD_USER_INPUT' : 'GRAPHQL_VALIDATION_FAILED' },
+          }),
+      ),
+    );
+  }
+
+  #keep(prepared: PreparedDocument): void {
+    this.#kept.set(prepared.hash, prepared);
+    this.#weight += prepared.weight;
+    for (const [key, oldest] of this.#kept) {
+      if (this.#weight <= maxWeight || oldest === prepared) break;
+      this.#kept.delete(key);
+      this.#weight -= oldest.weight;
+    }
+  }
+}
+
+/**
+ * One operation compiled to a function, for documents of our own that live as long as the process.
+ *
+ * @throws Error when the document does not fit the schema
+ */
+export function compileStored(schema: GraphQLSchema, document: DocumentNode): Run {
+  const faults = validate(schema, document);
+  if (faults.length > 0) throw new Error(`a stored operation does not fit the schema: ${faults.map(String).join('\n')}`);
+  const run = compile(schema, document, undefined);
+  if (!run) throw new Error('a stored operation does not compile');
+  return run;
+}
+
+function compile(schema: GraphQLSchema, document: DocumentNode, operationName: string | undefined): Run | undefined {
+  const compiled = compileQuery(schema, document, operationName);
+  return isCompiledQuery(compiled) ? compiled.query : undefined;
+}
+
+function interpret(schema: GraphQLSchema, document: DocumentNode, operationName: string | undefined): Run {
+  return (rootValue, contextValue, variableValues) =>
+    execute({ schema, document, rootValue, contextValue, variableValues, operationName }) as ReturnType<Run>;
+}
+
+/** The operation that a request means. @throws DocumentRefused when there is none, or several and no name */
+export function operationOf(prepared: PreparedDocument, operationName: string | undefined): OperationDefinitionNode {
+  const operation = getOperationAST(prepared.document, operationName);
+  if (operation) return operation;
+  const message = operationName ? `Unknown operation named "${operationName}".` : 'Must provide operation name if query contains multiple operations.';
+  throw new DocumentRefused([new GraphQLError(message, { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } })]);
+}
+
+function refusing<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof GraphQLError) throw new DocumentRefused([error]);
+    throw error;
+  }
+}
+
+function isValueFault(fault: GraphQLError): boolean {
+  return !!fault.nodes?.length && fault.nodes.every((node) => isValueNode(node) || node.kind === Kind.OBJECT_FIELD);
+}

@@ -1,0 +1,265 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { ApolloServer, type ApolloServerPlugin, HeaderMap } from '@apollo/server';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+  ApolloServerPluginUsageReportingDisabled,
+} from '@apollo/server/plugin/disabled';
+import { type ExecutionResult, GraphQLError, type GraphQLFormattedError, type GraphQLSchema, OperationTypeNode, parse } from 'graphql';
+import type { Core, Principal } from '../domain/context.ts';
+import { type DomainError, Unavailable } from '../domain/errors.ts';
+import type { GraphCtx } from './context.ts';
+import { compileStored, DocumentRefused, Documents, operationOf, type PreparedDocument, type Run } from './documents.ts';
+import { type FaultPlace, formatGraphError, toDomainError } from './errors.ts';
+import { type GraphHttpAnswer, httpAnswer, mediaTypeFor, refusalAnswer } from './http-answer.ts';
+import { checkCost, graphLimits, mayReadSchema } from './limits.ts';
+
+export { type Core, type Ctx, createCtx, type Principal } from '../domain/context.ts';
+export { createGraphCtx, type GraphCtx } from './context.ts';
+export type { PreparedDocument, Run } from './documents.ts';
+export { DocumentRefused } from './documents.ts';
+export { toDomainError, UnsupportedMediaType } from './errors.ts';
+export type { GraphHttpAnswer } from './http-answer.ts';
+export { parseInstant } from './scalars.ts';
+
+/** One operation as REST rows run it. @throws the DomainError, or whatever was thrown, of the first fault */
+export type Operation = (ctx: GraphCtx, variables: Record<string, unknown>) => Promise<Record<string, unknown>>;
+
+export interface GraphHttpRequest {
+  method: 'GET' | 'POST';
+  headers: IncomingHttpHeaders;
+  /** Of a GET, with the question mark; else empty. */
+  search: string;
+  /** Of a POST the parsed JSON, of a GET its decoded parameters. */
+  body: unknown;
+  ctx: GraphCtx;
+}
+
+/** What a client sends for one operation, over a socket. */
+export interface GraphRequest {
+  query: string;
+  operationName?: string | null;
+  variables?: Record<string, unknown> | null;
+}
+
+/** A request that passed all checks before execution. */
+export interface AdmittedOperation {
+  prepared: PreparedDocument;
+  kind: OperationTypeNode;
+  operationName: string | undefined;
+  variables: Record<string, unknown>;
+}
+
+/** A result as it is sent: errors are formatted. */
+export interface GraphResult {
+  data?: unknown;
+  errors?: GraphQLFormattedError[];
+}
+
+/** The one way into the schema: HTTP, sockets and REST rows share limits, execution and errors. */
+export interface Graph {
+  readonly schema: GraphQLSchema;
+  /** Answers a GraphQL request over HTTP; never throws. */
+  http(request: GraphHttpRequest): Promise<GraphHttpAnswer>;
+  /** The answer for what went wrong before a GraphQL request could be read: token, body, limits. */
+  refuse(error: unknown, request: { headers: IncomingHttpHeaders; requestId: string }): GraphHttpAnswer;
+  /** Parses, validates and checks the limits of what came over a socket. @throws DocumentRefused */
+  admit(request: GraphRequest, principal: Principal): AdmittedOperation;
+  /** Runs a query or mutation. */
+  execute(operation: AdmittedOperation, ctx: GraphCtx): Promise<GraphResult>;
+  /** The compiled form of an admitted operation, with the 10 s deadline. */
+  compiled(operation: AdmittedOperation): Run;
+  /** Errors of any phase as a client of this principal sees them. */
+  format(errors: readonly unknown[], who: { principal: Principal; requestId: string }): GraphQLFormattedError[];
+  /** Compiles a document of ours with one operation. @throws Error at once when it does not fit the schema */
+  compileOperation(document: string): Operation;
+  stop(): Promise<void>;
+}
+
+/** Starts Apollo on a schema, with executions through graphql-jit. */
+export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Graph> {
+  const documents = new Documents(schema);
+
+  const placeOf = (who: { principal: Principal; requestId: string }): FaultPlace => ({
+    log: core.log,
+    requestId: who.requestId,
+    hidesSchema: !mayReadSchema(core.settings, who.principal),
+  });
+  const format: Graph['format'] = (errors, who) => errors.map((error) => formatGraphError(error, placeOf(who)));
+  const finish = (result: ExecutionResult, ctx: GraphCtx): GraphResult => {
+    if (!result.errors?.length) return { data: result.data };
+    const listed = result.data === undefined ? result.errors.slice(0, graphLimits.listedErrors) : result.errors;
+    return { ...(result.data !== undefined && { data: result.data }), errors: format(listed, ctx) };
+  };
+  const checkOperation = (operation: AdmittedOperation, principal: Principal) => {
+    if (operation.prepared.introspects && !mayReadSchema(core.settings, principal)) {
+      throw new GraphQLError('introspection is switched off', { extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } });
+    }
+    checkCost(schema, operation.prepared.document, operationOf(operation.prepared, operation.operationName), operation.variables);
+  };
+
+  const jitPlugin: ApolloServerPlugin<GraphCtx> = {
+    async requestDidStart() {
+      return {
+        async didResolveOperation({ operation, queryHash, request, contextValue }) {
+          const prepared = documents.find(queryHash ?? '');
+          if (!operation || !prepared) return;
+          try {
+            if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
+              throw new GraphQLError('subscriptions run over a WebSocket (graphql-transport-ws) on this path', {
+                extensions: { code: 'BAD_REQUEST' },
+              });
+            }
+            const admitted = { prepared, kind: operation.operation, operationName: request.operationName, variables: request.variables ?? {} };
+            checkOperation(admitted, contextValue.principal);
+          } catch (error) {
+            throw with400(error);
+          }
+        },
+        async responseForOperation({ operation, queryHash, request, contextValue }) {
+          const prepared = documents.find(queryHash ?? '');
+          if (!operation || !prepared) return null;
+          const run = documents.runOf(prepared, request.operationName);
+          const result = finish(await inTime(run(undefined, contextValue, request.variables ?? {})), contextValue);
+          return { http: { status: undefined, headers: new HeaderMap() }, body: { kind: 'single', singleResult: result as ExecutionResult } };
+        },
+      };
+    },
+  };
+
+  const apollo = new ApolloServer<GraphCtx>({
+    schema,
+    csrfPrevention: false, // no cookies, POST must be JSON, GET runs queries only
+    introspection: true, // decided per principal by checkOperation
+    includeStacktraceInErrorResponses: false,
+    stopOnTerminationSignals: false,
+    nodeEnv: 'production',
+    allowBatchedHttpRequests: false,
+    parseOptions: { maxTokens: graphLimits.tokens },
+    documentStore: storeOf(documents),
+    persistedQueries: { cache: persistedOf(documents) },
+    logger: core.log,
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
+      ApolloServerPluginUsageReportingDisabled(),
+      jitPlugin,
+    ],
+    // The request's id is put in by `httpAnswer`: Apollo does not say here whose error it is.
+    formatError: (_formatted, error) => formatGraphError(error, { log: core.log, requestId: '' }),
+  });
+  await apollo.start();
+
+  const graph: Graph = {
+    schema,
+    format,
+    refuse(error, { headers, requestId }) {
+      return refusalAnswer([formatGraphError(error, { log: core.log, requestId, hidesSchema: true })], error, mediaTypeFor(headers.accept));
+    },
+    async http({ method, headers, search, body, ctx }) {
+      try {
+        const query = (body as { query?: unknown } | null)?.query;
+        if (typeof query === 'string' && query !== '') documents.prepare(query);
+      } catch (error) {
+        if (!(error instanceof DocumentRefused)) return graph.refuse(error, { headers, requestId: ctx.requestId });
+        return httpAnswer({ errors: format(error.errors, ctx) }, { status: 400, requestId: ctx.requestId, mediaType: mediaTypeFor(headers.accept) });
+      }
+      const answer = await apollo.executeHTTPGraphQLRequest({
+        httpGraphQLRequest: { method, search, body: method === 'GET' ? undefined : body, headers: headerMap(headers) },
+        context: async () => ctx,
+      });
+      const text = answer.body.kind === 'complete' ? answer.body.string : '';
+      const rest = { mediaType: answer.headers.get('content-type') ?? '', allow: answer.headers.get('allow'), requestId: ctx.requestId };
+      // Apollo writes errors first, so an answer without any is passed on as it is.
+      if (!text.startsWith('{"errors"')) {
+        return { status: answer.status ?? 200, headers: { 'content-type': rest.mediaType }, body: text };
+      }
+      return httpAnswer(JSON.parse(text) as GraphResult, { ...rest, status: answer.status });
+    },
+    admit(request, principal) {
+      const prepared = documents.prepare(request.query);
+      const operationName = request.operationName ?? undefined;
+      const operation = operationOf(prepared, operationName);
+      const admitted = { prepared, kind: operation.operation, operationName, variables: request.variables ?? {} };
+      try {
+        checkOperation(admitted, principal);
+      } catch (error) {
+        throw error instanceof GraphQLError ? new DocumentRefused([error]) : error;
+      }
+      return admitted;
+    },
+    async execute({ prepared, operationName, variables }, ctx) {
+      const run = documents.runOf(prepared, operationName);
+      return finish(await inTime(run(undefined, ctx, variables)), ctx);
+    },
+    compiled({ prepared, operationName }) {
+      const run = documents.runOf(prepared, operationName, true);
+      return (root, ctx, variables) => inTime(run(root, ctx, variables));
+    },
+    compileOperation(document) {
+      const run = compileStored(schema, parse(document));
+      return async (ctx, variables) => {
+        const { data, errors } = await inTime(run(undefined, ctx, variables));
+        if (errors?.length) throw originalOf(errors[0]);
+        return data as Record<string, unknown>;
+      };
+    },
+    stop: () => apollo.stop(),
+  };
+  return graph;
+}
+
+/** The result, or UNAVAILABLE after 10 s. What still runs then ends by the statement timeout. */
+function inTime(work: ExecutionResult | Promise<ExecutionResult>): ExecutionResult | Promise<ExecutionResult> {
+  if (!(work instanceof Promise)) return work;
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      resolve({ data: null, errors: [wrapped(new Unavailable(`the operation took longer than ${graphLimits.deadlineMs / 1000} s`))] });
+    }, graphLimits.deadlineMs);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+function wrapped(error: DomainError): GraphQLError {
+  return new GraphQLError(error.message, { originalError: error });
+}
+
+// The coercion of variables throws GraphQLErrors of its own: those stay, toDomainError knows them.
+function originalOf(error: GraphQLError | undefined): unknown {
+  let original: unknown = error;
+  while (original instanceof GraphQLError && original.originalError) original = original.originalError;
+  return original instanceof GraphQLError ? toDomainError(error) : original;
+}
+
+function with400(error: unknown): unknown {
+  if (!(error instanceof GraphQLError)) return error;
+  const extensions = { ...error.extensions, http: { status: 400, headers: new HeaderMap() } };
+  return new GraphQLError(error.message, { nodes: error.nodes, extensions });
+}
+
+function headerMap(headers: IncomingHttpHeaders): HeaderMap {
+  const map = new HeaderMap();
+  for (const name of ['accept', 'content-type'] as const) {
+    const value = headers[name];
+    if (value !== undefined) map.set(name, value);
+  }
+  return map;
+}
+
+// Apollo asks with a prefix before the hash. Nothing is set from here: `http` prepared the document before.
+function storeOf(documents: Documents) {
+  return {
+    get: async (key: string) => documents.find(key.slice(-64))?.document,
+    set: async () => {},
+    delete: async () => true,
+  };
+}
+
+// Persisted queries live in the same bounded store: a document that was used of late is known by its hash.
+function persistedOf(documents: Documents) {
+  return {
+    get: async (key: string) => documents.find(key.slice(-64))?.source,
+    set: async () => {},
+    delete: async () => true,
+  };
+}

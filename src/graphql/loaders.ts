@@ -1,0 +1,69 @@
+import DataLoader from 'dataloader';
+import type { UserAccount } from '../domain/accounts/users/user.entity.ts';
+import { findUsers } from '../domain/accounts/users/user.service.ts';
+import type { Ctx } from '../domain/context.ts';
+import type { Channel } from '../domain/messaging/channels/channel.entity.ts';
+import { findChannels } from '../domain/messaging/channels/channel.service.ts';
+import type { Contact } from '../domain/messaging/contacts/contact.entity.ts';
+import { findContacts } from '../domain/messaging/contacts/contact.service.ts';
+import { findConversations, type LoadedConversation } from '../domain/messaging/conversations/conversation.service.ts';
+import type { Message } from '../domain/messaging/messages/message.entity.ts';
+import { findMessages, listMessages } from '../domain/messaging/messages/message.service.ts';
+import type { Source } from '../domain/messaging/sources/source.entity.ts';
+import { findSourcesById } from '../domain/messaging/sources/source.service.ts';
+import type { Tag } from '../domain/messaging/tags/tag.entity.ts';
+import { findTags } from '../domain/messaging/tags/tag.service.ts';
+import type { Page, PageRequest } from '../domain/paging.ts';
+
+/** Reads that fold: one statement for all that one execution asks of a kind. */
+export interface Loaders {
+  user: DataLoader<string, UserAccount | null>;
+  source: DataLoader<string, Source | null>;
+  channel: DataLoader<string, Channel | null>;
+  contact: DataLoader<string, Contact | null>;
+  conversation: DataLoader<string, LoadedConversation | null>;
+  message: DataLoader<string, Message | null>;
+  tag: DataLoader<string, Tag | null>;
+  /** A page of a conversation's messages; equal pages of several conversations are one statement. */
+  messagesOf(conversationId: string, page: PageRequest): Promise<Page<Message>>;
+}
+
+// Made when first used: most executions need one or two of them.
+export function createLoaders(ctx: Ctx): Loaders {
+  const made = new Map<string, DataLoader<string, unknown>>();
+  const loader = <Value>(name: string, read: (ctx: Ctx, ids: readonly string[]) => Promise<Value[]>) => {
+    let known = made.get(name);
+    if (!known) {
+      known = new DataLoader<string, unknown>((ids) => read(ctx, ids));
+      made.set(name, known);
+    }
+    return known as DataLoader<string, Value>;
+  };
+  return {
+    get user() {
+      return loader('user', findUsers);
+    },
+    get source() {
+      return loader('source', findSourcesById);
+    },
+    get channel() {
+      return loader('channel', findChannels);
+    },
+    get contact() {
+      return loader('contact', findContacts);
+    },
+    get conversation() {
+      return loader('conversation', findConversations);
+    },
+    get message() {
+      return loader('message', findMessages);
+    },
+    get tag() {
+      return loader('tag', findTags);
+    },
+    messagesOf(conversationId, page) {
+      const name = `messages ${JSON.stringify([page.first, page.after, page.last, page.before])}`;
+      return loader(name, (_, ids) => listMessages(ctx, ids, page)).load(conversationId);
+    },
+  };
+}

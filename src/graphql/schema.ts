@@ -1,0 +1,91 @@
+import 'reflect-metadata';
+import { type GraphQLFieldResolver, type GraphQLSchema, isObjectType, lexicographicSortSchema, printSchema } from 'graphql';
+import { buildSchema, type PubSub } from 'type-graphql';
+import { UserResolver } from './accounts/users/user.resolver.ts';
+import { globalId } from './ids.ts';
+import { ChannelResolver } from './messaging/channels/channel.resolver.ts';
+import { ContactResolver } from './messaging/contacts/contact.resolver.ts';
+import { ConversationResolver } from './messaging/conversations/conversation.resolver.ts';
+import {
+  ChannelEventResolver,
+  ConversationEventResolver,
+  InboxResolver,
+  MessageEventResolver,
+  TagEventResolver,
+} from './messaging/inbox.resolver.ts';
+import { MessageResolver } from './messaging/messages/message.resolver.ts';
+import { SourceResolver } from './messaging/sources/source.resolver.ts';
+import { NodeResolver } from './node.resolver.ts';
+import { plainFieldResolvers } from './plain-fields.ts';
+import { DateTimeScalar } from './scalars.ts';
+
+/** REST shows another id than the row's own only here: the name that the maker of the source chose. */
+const legacyIdFields: Record<string, string> = { Source: 'sourceId' };
+
+// Asked for as soon as there is one subscription; ours run in `live.ts`.
+const unusedPubSub: PubSub = {
+  publish: () => undefined,
+  subscribe: () => {
+    throw new Error('subscriptions are run by live.ts');
+  },
+};
+
+/** Builds the one schema: every resolver, and what is set on the fields afterwards. */
+export async function buildParleySchema(): Promise<GraphQLSchema> {
+  const schema = await buildSchema({
+    resolvers: [
+      UserResolver,
+      NodeResolver,
+      SourceResolver,
+      ChannelResolver,
+      ContactResolver,
+      ConversationResolver,
+      MessageResolver,
+      InboxResolver,
+      MessageEventResolver,
+      ConversationEventResolver,
+      ChannelEventResolver,
+      TagEventResolver,
+    ],
+    scalarsMap: [{ type: Date, scalar: DateTimeScalar }],
+    validate: false,
+    pubSub: unusedPubSub,
+  });
+  setPlainResolvers(schema);
+  setStoredIds(schema);
+  setNodeTypes(schema);
+  return schema;
+}
+
+function setPlainResolvers(schema: GraphQLSchema): void {
+  for (const [path, resolve] of plainFieldResolvers) {
+    const [typeName, fieldName] = path.split('.') as [string, string];
+    const type = schema.getType(typeName);
+    const field = isObjectType(type) ? type.getFields()[fieldName] : undefined;
+    if (!field) throw new Error(`the plain field ${path} is not in the schema`);
+    field.resolve = resolve as unknown as GraphQLFieldResolver<unknown, unknown>;
+  }
+}
+
+function setStoredIds(schema: GraphQLSchema): void {
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (!isObjectType(type) || !type.getInterfaces().some(({ name }) => name === 'Stored')) continue;
+    const idField = legacyIdFields[type.name] ?? 'id';
+    const { id, legacyId } = type.getFields();
+    id!.resolve = (root: Record<string, string>) => globalId(type.name, root[idField]!);
+    legacyId!.resolve = (root: Record<string, string>) => root[idField];
+  }
+}
+
+// `node` says which type it found; entities carry no name of a GraphQL type.
+function setNodeTypes(schema: GraphQLSchema): void {
+  for (const name of ['Node', 'Stored']) {
+    const type = schema.getType(name);
+    if (type && 'resolveType' in type) type.resolveType = (value: { typename?: string }) => value.typename;
+  }
+}
+
+/** The text of `schema.graphql`. */
+export function printParleySchema(schema: GraphQLSchema): string {
+  return `${printSchema(lexicographicSortSchema(schema))}\n`;
+}

@@ -1,0 +1,16 @@
+import { Field, ID, InterfaceType } from 'type-graphql';
+
+@InterfaceType('Node', { description: 'A thing with an id that is unique over all types.' })
+export abstract class Node {
+  @Field(() => ID, { description: 'Opaque and stable.' })
+  id!: string;
+}
+
+@InterfaceType('Stored', {
+  description: 'A stored thing. legacyId is the id of the REST side: a UUID, the chosen name for sources.',
+  implements: Node,
+})
+export abstract class Stored extends Node {
+  @Field(() => String, { description: 'The id that REST shows and takes.' })
+  legacyId!: string;
+}

@@ -1,0 +1,268 @@
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Logger, pino } from 'pino';
+import { loadSettings, SettingsFault } from './config.ts';
+import { createMailer } from './connectors/smtp/mailer.ts';
+import { startEmbedded } from './database/embedded.ts';
+import { migrateUp, migrationStatus } from './database/migrate.ts';
+import { openDatabase } from './database/open.ts';
+import { openWakeups } from './database/wakeups.ts';
+import { UserAccount } from './domain/accounts/users/user.entity.ts';
+import { createUser as createUserAccount, type NewUser, verifyUserToken } from './domain/accounts/users/user.service.ts';
+import { registerTokenKind } from './domain/authentication.ts';
+import { type Core, type Mailer, type Role, type Settings, systemCtx } from './domain/context.ts';
+import { startEventFeed } from './domain/event-feed.ts';
+import { ensurePeriodicLanes, registerLaneKind } from './domain/jobs.ts';
+import { Channel } from './domain/messaging/channels/channel.entity.ts';
+import { Contact } from './domain/messaging/contacts/contact.entity.ts';
+import { Conversation } from './domain/messaging/conversations/conversation.entity.ts';
+import { deliverConversation } from './domain/messaging/messages/message.deliver.service.ts';
+import { Message } from './domain/messaging/messages/message.entity.ts';
+import { conversationLane } from './domain/messaging/messages/message.send.service.ts';
+import { DeliveryAttempt } from './domain/messaging/sources/delivery-attempt.entity.ts';
+import { Source } from './domain/messaging/sources/source.entity.ts';
+import { verifySourceToken } from './domain/messaging/sources/source.service.ts';
+import { Tag } from './domain/messaging/tags/tag.entity.ts';
+import { createOutboundHttp } from './domain/outbound-http.ts';
+import { olderThanDays, registerCleaner, retentionKind, retentionLane } from './domain/retention.ts';
+import { createGraph } from './graphql/execute.ts';
+import { createLive } from './graphql/live.ts';
+import { buildParleySchema } from './graphql/schema.ts';
+import { airyCore } from './rest/contracts/airy-core.ts';
+import { airySource } from './rest/contracts/airy-source.ts';
+import { compileRows } from './rest/run-row.ts';
+import { createHttpServer } from './server/http.ts';
+import { startWorker } from './worker/worker.ts';
+
+const entities = [UserAccount, Source, Channel, Contact, Conversation, Message, Tag, DeliveryAttempt];
+
+registerTokenKind('user', verifyUserToken);
+registerTokenKind('source', verifySourceToken);
+registerLaneKind(conversationLane, deliverConversation);
+registerLaneKind(retentionLane.kind, retentionKind);
+registerCleaner(olderThanDays('delivery_attempt', 'at', 30));
+registerCleaner(olderThanDays('waiting_metadata', 'created_at', 30));
+registerCleaner(olderThanDays('idempotency_record', 'created_at', 2));
+registerCleaner(olderThanDays('login_throttle', 'window_ends_at', 1));
+registerCleaner(olderThanDays('reset_token', 'expires_at', 1));
+
+/** A running Parley. */
+export interface Parley {
+  core: Core;
+  /** `http://host:port`; empty where this process serves nothing. */
+  url: string;
+  stop(): Promise<void>;
+}
+
+/** What tests put in the place of the real thing. */
+export interface Stand {
+  log?: Logger;
+  now?: () => Date;
+  mailer?: Mailer;
+  durability?: 'check' | 'ignore';
+}
+
+/** Wires everything and starts what `ROLE` asks for. Stops in the opposite order what had been started if one part fails. */
+export async function start(settings: Settings, stand: Stand = {}): Promise<Parley> {
+  const log = stand.log ?? createLog(settings);
+  const stops: (() => unknown)[] = [];
+  const stop = async () => {
+    for (const step of stops.splice(0).reverse()) await step();
+  };
+  try {
+    const url = await openedDatabaseUrl(settings, log, stops);
+    await migrateUp({ url, log });
+    const database = await openDatabase({ url, entities, settings, log, durability: stand.durability });
+    stops.push(() => database.close());
+    const wakeups = await openWakeups({ url, log });
+    stops.push(() => wakeups.close());
+    const outbound = createOutboundHttp({ allow: settings.outboundAllow, ownPorts: () => (settings.port ? [settings.port] : []) });
+    stops.push(() => outbound.close());
+    const mailer = stand.mailer ?? createMailer(settings, log);
+    const background = new Set<Promise<unknown>>();
+    stops.push(() => Promise.allSettled(background));
+    const core: Core = { settings, log, em: database.em, wakeups, outbound, mailer, background, now: stand.now ?? (() => new Date()) };
+
+    if (settings.role !== 'gateway') {
+      await ensurePeriodicLanes(core, [retentionLane]);
+      const worker = startWorker(core);
+      stops.push(() => worker.stop());
+    }
+    if (settings.role === 'worker') return { core, url: '', stop };
+
+    const schema = await buildParleySchema();
+    const graph = await createGraph(core, schema);
+    stops.push(() => graph.stop());
+    const feed = await startEventFeed(core);
+    stops.push(() => feed.stop());
+    const live = createLive(core, graph, feed);
+    stops.push(() => live.stop());
+    const server = await createHttpServer({
+      core,
+      graph,
+      live,
+      restRoutes: compileRows(graph, { ...airyCore, ...airySource }),
+      status: database.status,
+      webDir: join(dirname(fileURLToPath(import.meta.url)), '../dist/web'),
+    });
+    stops.push(() => server.stop());
+    const port = await server.listen();
+    settings.port = port;
+    const address = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
+    settings.publicUrl ??= address;
+    return { core, url: address, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function openedDatabaseUrl(settings: Settings, log: Logger, stops: (() => unknown)[]): Promise<string> {
+  if (settings.databaseUrl) return settings.databaseUrl;
+  const embedded = await startEmbedded({ dataDir: settings.dataDir, log });
+  stops.push(() => embedded.stop());
+  return embedded.url;
+}
+
+function createLog(settings: Settings): Logger {
+  return pino({
+    level: settings.logLevel,
+    base: undefined,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: ['authorization', '*.authorization', 'token', '*.token', '*.password', 'headers["x-airy-content-signature"]'],
+  });
+}
+
+/** `npm start`: starts by the environment and ends on SIGTERM or Ctrl-C; a second signal ends at once. */
+export async function serve(): Promise<void> {
+  const settings = readSettings();
+  let parley: Parley;
+  try {
+    parley = await start(settings);
+  } catch (error) {
+    endWith(startFault(error, settings));
+  }
+  const { core, url } = parley;
+  if (url) announce(core, url);
+  else core.log.info('the worker runs');
+  let isStopping = false;
+  const stop = (signal: string) => {
+    if (isStopping) process.exit(1);
+    isStopping = true;
+    core.log.info({ signal }, 'stopping');
+    // A part that hangs must not keep the process: what is durable is durable.
+    setTimeout(() => process.exit(1), 15_000).unref();
+    parley.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        core.log.error({ err: error }, 'stopping failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+}
+
+function announce({ settings }: Core, url: string): void {
+  if (settings.isProduction) return;
+  process.stdout.write(`
+  Parley is ready.
+
+    API        ${url}/graphql
+    GraphiQL   ${url}/graphiql
+    Health     ${url}/health/ready
+
+  Next: open GraphiQL and sign up, the first account is the administrator.
+  With its token (export PARLEY_TOKEN=...) in another terminal:
+
+    npm run parley -- demo --live        200 conversations, and new messages as they come
+    npm run parley -- events tail        watch them arrive
+
+`);
+}
+
+function readSettings(): Settings {
+  try {
+    return loadSettings(process.env);
+  } catch (error) {
+    if (error instanceof SettingsFault) endWith(error.message);
+    throw error;
+  }
+}
+
+// One line that names the setting to look at; never the value of a secret.
+function startFault(error: unknown, settings: Settings): string {
+  const { code, message } = error as { code?: string; message: string };
+  if (code === 'EADDRINUSE') return `PORT ${settings.port} on ${settings.host} is taken: set another PORT, or end what listens there.`;
+  if (code === 'EACCES' && settings.port < 1024) return `PORT ${settings.port} may not be opened by this user: set a PORT from 1024 up.`;
+  if (settings.databaseUrl && isDatabaseFault(error)) return `DATABASE_URL does not lead to a usable database: ${message}`;
+  return message;
+}
+
+function isDatabaseFault(error: unknown): boolean {
+  const { code, message } = error as { code?: string; message: string };
+  return /^(ECONN|ENOTFOUND|EAI_|28|3D|08|57)/.test(code ?? '') || /connect|timeout/i.test(message);
+}
+
+function endWith(message: string): never {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}
+
+// For commands that open the database without serving.
+async function withDatabase<T>(work: (opened: { url: string; settings: Settings; log: Logger }) => Promise<T>): Promise<T> {
+  const settings = loadSettings(process.env);
+  const log = createLog({ ...settings, logLevel: process.env.LOG_LEVEL ? settings.logLevel : 'warn' });
+  const stops: (() => unknown)[] = [];
+  try {
+    return await work({ url: await openedDatabaseUrl(settings, log, stops), settings, log });
+  } finally {
+    for (const stop of stops) await stop();
+  }
+}
+
+/** `parley migrate up` and `parley migrate status`: lines to print. */
+export function migrate(action: 'up' | 'status'): Promise<string[]> {
+  return withDatabase(async ({ url, log }) => {
+    if (action === 'up') {
+      const done = await migrateUp({ url, log });
+      return done.length === 0 ? ['Nothing to do: the database is at the newest step.'] : done.map((name) => `applied  ${name}`);
+    }
+    const { executed, pending, unknown } = await migrationStatus({ url });
+    return [
+      ...executed.map((name) => `applied  ${name}`),
+      ...pending.map((name) => `pending  ${name}`),
+      ...unknown.map((name) => `unknown  ${name} (of a newer version)`),
+    ];
+  });
+}
+
+/** `parley user create`. */
+export function createUser(input: NewUser & { role: Role }): Promise<{ id: string }> {
+  return withDatabase(async ({ url, settings, log }) => {
+    await migrateUp({ url, log });
+    const database = await openDatabase({ url, entities, settings, log });
+    try {
+      const outbound = createOutboundHttp({ allow: [] });
+      const silent = { hint: () => undefined, onHint: () => () => undefined };
+      const core: Core = {
+        settings,
+        log,
+        em: database.em,
+        wakeups: silent,
+        outbound,
+        mailer: createMailer(settings, log),
+        background: new Set(),
+        now: () => new Date(),
+      };
+      const { id } = await createUserAccount(systemCtx(core, 'user-create'), input);
+      await outbound.close();
+      return { id };
+    } finally {
+      await database.close();
+    }
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await serve();

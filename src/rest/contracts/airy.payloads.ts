@@ -1,0 +1,185 @@
+/** The one place of snake_case: what both ages of Airy clients find in our answers. */
+
+export interface SenderData {
+  __typename: 'Contact' | 'User' | 'Source';
+  legacyId: string;
+  displayName?: string;
+  isNamed?: boolean;
+  avatarUrl?: string | null;
+  firstName?: string;
+  lastName?: string;
+  name?: string | null;
+  imageUrl?: string | null;
+}
+
+export interface MessageData {
+  legacyId: string;
+  raw: unknown;
+  deliveryState: 'PENDING' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED';
+  senderType: 'CONTACT' | 'USER' | 'BOT' | 'CAMPAIGN' | 'SOURCE';
+  senderId: string;
+  fromContact: boolean;
+  sentAt: string;
+  metadata: Record<string, unknown>;
+  sender: SenderData | null;
+}
+
+/** Selection of a message. */
+export const messageFields = `
+  legacyId raw deliveryState senderType senderId fromContact sentAt metadata
+  sender { __typename
+    ... on Contact { legacyId displayName isNamed avatarUrl }
+    ... on User { legacyId firstName lastName avatarUrl }
+    ... on Source { legacyId name imageUrl } }`;
+
+const states = { PENDING: 'pending', SENT: 'pending', DELIVERED: 'delivered', READ: 'delivered', FAILED: 'failed' };
+const senderTypes = { CONTACT: 'source_contact', SOURCE: 'source_user', USER: 'app_user', BOT: 'app_user', CAMPAIGN: 'app_user' };
+
+/** Where a message stands: what its sender's default name is made of. */
+export interface MessagePlace {
+  sourceId: string;
+  conversationId: string;
+}
+
+export function messagePayload(message: MessageData, place: MessagePlace) {
+  const state = states[message.deliveryState];
+  return {
+    id: message.legacyId,
+    content: contentPayload(message.raw),
+    state,
+    delivery_state: state,
+    sender_type: senderTypes[message.senderType],
+    from_contact: message.fromContact,
+    sender: senderPayload(message, place),
+    sent_at: message.sentAt,
+    source: place.sourceId,
+    metadata: message.metadata,
+  };
+}
+
+// Older clients choose how to show a content by its type.
+function contentPayload(raw: unknown): unknown {
+  const isObject = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+  return isObject && 'text' in raw && !('type' in raw) ? { ...raw, type: 'text' } : raw;
+}
+
+function senderPayload({ sender, senderId }: MessageData, place: MessagePlace) {
+  switch (sender?.__typename) {
+    case 'Contact': {
+      const name = sender.isNamed ? sender.displayName : fullName(defaultName(place.sourceId, place.conversationId));
+      return { id: sender.legacyId, name, avatar_url: sender.avatarUrl ?? null };
+    }
+    case 'User':
+      return { id: sender.legacyId, name: `${sender.firstName} ${sender.lastName}`, avatar_url: sender.avatarUrl ?? null };
+    case 'Source':
+      return { id: senderId, name: sender.name ?? sender.legacyId, avatar_url: sender.imageUrl ?? null };
+    default:
+      return { id: senderId, name: null, avatar_url: null };
+  }
+}
+
+export interface ContactData {
+  legacyId: string;
+  displayName: string;
+  isNamed: boolean;
+  firstName: string | null;
+  lastName: string | null;
+  avatarUrl: string | null;
+}
+
+export interface ConversationData {
+  legacyId: string;
+  sourceId: string;
+  createdAt: string;
+  state: string;
+  unreadCount: number;
+  metadata: Record<string, unknown>;
+  channel: ChannelData;
+  contact: ContactData | null;
+  tags: { legacyId: string }[];
+  lastMessage: MessageData | null;
+}
+
+/** Selection of a conversation. */
+export const conversationFields = `
+  legacyId sourceId createdAt state unreadCount metadata
+  channel { legacyId name sourceChannelId connected imageUrl metadata }
+  contact { legacyId displayName isNamed firstName lastName avatarUrl }
+  tags { legacyId }
+  lastMessage { ${messageFields} }`;
+
+export function conversationPayload(conversation: ConversationData) {
+  const { legacyId: id, sourceId, contact } = conversation;
+  const place = { sourceId, conversationId: id };
+  const name = contact?.isNamed
+    ? { first: contact.firstName, last: contact.lastName, display: contact.displayName }
+    : { ...defaultName(sourceId, id), display: fullName(defaultName(sourceId, id)) };
+  return {
+    id,
+    channel: { ...channelPayload({ ...conversation.channel, sourceId }), name: sourceId },
+    created_at: conversation.createdAt,
+    contact: {
+      id: contact?.legacyId ?? null,
+      avatar_url: contact?.avatarUrl ?? null,
+      first_name: name.first,
+      last_name: name.last,
+      info: publicInfo(conversation.metadata.public),
+    },
+    tags: conversation.tags.map((tag) => tag.legacyId),
+    last_message: conversation.lastMessage && messagePayload(conversation.lastMessage, place),
+    unread_message_count: conversation.unreadCount,
+    metadata: {
+      ...conversation.metadata,
+      contact: { display_name: name.display, avatar_url: contact?.avatarUrl ?? null },
+      tags: Object.fromEntries(conversation.tags.map((tag) => [tag.legacyId, ''])),
+      unread_count: conversation.unreadCount,
+      state: conversation.state,
+    },
+  };
+}
+
+interface DefaultName {
+  first: string;
+  last: string;
+}
+
+/** A conversation whose contact has no name: `Facebook 4ecb3`. */
+function defaultName(sourceId: string, conversationId: string): DefaultName {
+  const segment = sourceId.split('.').at(-1) || sourceId;
+  return { first: segment.charAt(0).toUpperCase() + segment.slice(1), last: conversationId.slice(-5) };
+}
+
+function fullName({ first, last }: DefaultName): string {
+  return `${first} ${last}`;
+}
+
+// `metadata.set` writes below `public`; the 2020 dialect shows it flat.
+function publicInfo(value: unknown, prefix = 'public'): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return value === undefined ? {} : { [prefix]: value };
+  }
+  return Object.assign({}, ...Object.entries(value).map(([key, inner]) => publicInfo(inner, `${prefix}.${key}`)));
+}
+
+export interface ChannelData {
+  legacyId: string;
+  name: string;
+  sourceChannelId: string;
+  connected: boolean;
+  imageUrl: string | null;
+  metadata: Record<string, unknown>;
+  sourceId: string;
+}
+
+export function channelPayload(channel: ChannelData) {
+  return {
+    id: channel.legacyId,
+    name: channel.name,
+    source: channel.sourceId,
+    source_id: channel.sourceId,
+    source_channel_id: channel.sourceChannelId,
+    ...(channel.imageUrl !== null && { image_url: channel.imageUrl }),
+    connected: channel.connected,
+    metadata: channel.metadata,
+  };
+}

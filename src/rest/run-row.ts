@@ -1,0 +1,114 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { z } from 'zod';
+import { type ErrorCode, type Fault, InvalidInput } from '../domain/errors.ts';
+import type { Graph, GraphCtx } from '../graphql/execute.ts';
+import { errorAnswer } from './errors.ts';
+
+export interface RestAnswer {
+  status: number;
+  headers?: Record<string, string>;
+  /** Undefined: an empty body. */
+  body?: unknown;
+}
+
+/** One row of a contract's table, ready to be served. */
+export interface RestRoute {
+  /** `/conversations.list` */
+  path: string;
+  method: 'POST';
+  maxBodyBytes: number;
+  /** Never throws: faults become the contract's answers. `body` is parsed JSON, `{}` where none was sent. */
+  answer(ctx: GraphCtx, request: { body: unknown; headers: IncomingHttpHeaders }): Promise<RestAnswer>;
+  /** The contract's answer for what went wrong before the row ran: authentication, body, limits. */
+  refuse(error: unknown, requestId: string): RestAnswer;
+}
+
+type Variables = Record<string, unknown>;
+
+/** One endpoint: the operation it runs, the shape in and the shape out. Rights are the operation's. */
+export interface Row<In extends Variables = Variables, Data = never> {
+  /** A GraphQL document with one operation; its variables are what `in` gives. */
+  runs: string;
+  /** Default 200. */
+  status?: number | ((data: Data) => number);
+  /** Checks types and required fields, and makes the variables. */
+  in: z.ZodType<In>;
+  /** Adds what stands in headers. */
+  headers?(variables: In, headers: IncomingHttpHeaders): Variables;
+  /** The answer's body; left out or undefined: empty. May throw NotFound for what the operation gave as null. */
+  out?(data: Data, variables: In): unknown;
+  /** Statuses where the contract differs from the table in errors.ts. */
+  errors?: Partial<Record<ErrorCode, number>>;
+  /** Default 100 kB. */
+  maxBodyBytes?: number;
+}
+
+/** Keeps the types of a row's shape in and its data together. */
+export function row<In extends Variables, Data>(of: Row<In, Data>): Row {
+  return of as unknown as Row;
+}
+
+const defaultMaxBodyBytes = 100_000;
+
+/** Compiles the rows of a table; an operation that does not fit the schema ends the start. */
+export function compileRows(graph: Graph, table: Record<string, Row>): RestRoute[] {
+  return Object.entries(table).map(([name, one]) => compileRow(graph, name, one));
+}
+
+function compileRow(graph: Graph, name: string, one: Row): RestRoute {
+  const operation = graph.compileOperation(one.runs);
+  const refuse = (error: unknown, requestId: string) => errorAnswer(error, requestId, one.errors);
+  return {
+    path: `/${name}`,
+    method: 'POST',
+    maxBodyBytes: one.maxBodyBytes ?? defaultMaxBodyBytes,
+    refuse,
+    async answer(ctx, { body, headers }) {
+      try {
+        const read = parse(one.in, body);
+        const variables = one.headers ? one.headers(read, headers) : read;
+        const data = (await operation(ctx, variables)) as never;
+        const status = typeof one.status === 'function' ? one.status(data) : (one.status ?? 200);
+        return { status, body: one.out?.(data, read) };
+      } catch (error) {
+        const answer = refuse(error, ctx.requestId);
+        if (answer.status >= 500) ctx.core.log[answer.status === 500 ? 'error' : 'warn']({ err: error, requestId: ctx.requestId, route: name }, 'request failed');
+        return answer;
+      }
+    },
+  };
+}
+
+function parse(schema: z.ZodType<Variables>, body: unknown): Variables {
+  const result = schema.safeParse(body, { error: sentence });
+  if (result.success) return result.data;
+  throw new InvalidInput(result.error.issues.map((issue): Fault => ({ path: pathText(issue.path), message: issue.message })));
+}
+
+function pathText(path: PropertyKey[]): string {
+  return path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('').replace(/^\./, '');
+}
+
+const kinds: Record<string, string> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+};
+
+// What was wrong and what would be right, without the library's words.
+function sentence(issue: z.core.$ZodRawIssue): string | undefined {
+  if (issue.code === 'invalid_type') {
+    return issue.input === undefined ? 'is required' : `must be ${kinds[issue.expected] ?? issue.expected}, got ${shown(issue.input)}`;
+  }
+  return undefined;
+}
+
+/** The beginning of a value as JSON, for messages. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60).toWellFormed()}...` : text;
+}

@@ -1,0 +1,188 @@
+import type { Server, ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import cors from '@fastify/cors';
+import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import type { DatabaseStatus } from '../domain/context.ts';
+import type { Core, Graph } from '../graphql/execute.ts';
+import type { Live } from '../graphql/live.ts';
+import type { RestRoute } from '../rest/run-row.ts';
+import { requestIdOf } from './caller.ts';
+import { graphqlRoute } from './graphql-route.ts';
+import { healthRoutes } from './health.ts';
+import { pageRoutes } from './pages.ts';
+import { restRoutes } from './rest-routes.ts';
+import { serverRoutes } from './routes-table.ts';
+import { createSockets } from './websocket.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The handler reads the body itself, with its own limit. */
+    readsBody?: boolean;
+  }
+}
+
+export interface ServerParts {
+  core: Core;
+  graph: Graph;
+  live: Live;
+  restRoutes: readonly RestRoute[];
+  status: DatabaseStatus;
+  /** The built pages; may be absent. */
+  webDir: string;
+}
+
+export interface HttpServer {
+  /** Listens on `HOST` and `PORT`. @returns the port, which `PORT=0` leaves to the system */
+  listen(): Promise<number>;
+  /** Ready answers 503 at once, requests in flight finish, sockets close with 1001; 10 s at most. */
+  stop(): Promise<void>;
+}
+
+/** A connection that says nothing for so long is closed. Together below 15 s, with the interval of the check. */
+const times = { headersMs: 10_000, requestMs: 12_000, idleMs: 12_000, keepAliveMs: 10_000, checkMs: 2_000 } as const;
+const maxHeaderBytes = 16 * 1024;
+const maxHeaders = 200;
+const stopMs = 10_000;
+
+/** The whole front of the gateway: GraphQL, the older contracts, health and pages on one port. */
+export async function createHttpServer(parts: ServerParts): Promise<HttpServer> {
+  const { core, graph, live } = parts;
+  let isDraining = false;
+  const app = fastify({
+    loggerInstance: core.log,
+    // Its own lines name the address with the query, which may hold a document.
+    disableRequestLogging: true,
+    genReqId: requestIdOf,
+    requestIdHeader: false,
+    return503OnClosing: false,
+    forceCloseConnections: false,
+    connectionTimeout: times.idleMs,
+    keepAliveTimeout: times.keepAliveMs,
+    requestTimeout: times.requestMs,
+    http: {
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: times.headersMs,
+      connectionsCheckingInterval: times.checkMs,
+      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
+    },
+    clientErrorHandler: answerClientError,
+  }) as unknown as FastifyInstance;
+  // Handlers read bodies themselves: what nobody reads is never collected.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null, undefined));
+  app.server.maxHeadersCount = 0;
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' });
+    if (isDraining) reply.header('connection', 'close');
+    if (request.raw.rawHeaders.length / 2 > maxHeaders) {
+      return reply.code(431).header('connection', 'close').send({ message: `at most ${maxHeaders} headers are taken` });
+    }
+    // The router decodes %2e and the like; one path has one spelling here.
+    if (/[%\\]|\/\//.test(pathOf(request.raw.url))) return reply.callNotFound();
+  });
+  // After a refusal the rest of the body may still be on its way: it is not read, so the connection cannot go on.
+  app.addHook('onSend', async (request, reply) => {
+    if (hasBody(request.raw.headers) && !request.raw.readableEnded) reply.header('connection', 'close');
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    core.log.info(
+      {
+        requestId: request.id,
+        method: request.method,
+        route: request.is404 ? undefined : request.routeOptions.url,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime * 10) / 10,
+      },
+      'request',
+    );
+  });
+
+  if (core.settings.corsOrigins.length > 0) {
+    await app.register(cors, {
+      origin: core.settings.corsOrigins,
+      methods: ['GET', 'POST'],
+      allowedHeaders: ['authorization', 'content-type', 'idempotency-key', 'x-request-id'],
+      exposedHeaders: ['retry-after', 'x-request-id'],
+      maxAge: 600,
+    });
+  }
+  graphqlRoute(app, { core, graph });
+  restRoutes(app, { core, routes: parts.restRoutes });
+  healthRoutes(app, { status: parts.status, isDraining: () => isDraining });
+  await pageRoutes(app, { webDir: parts.webDir, isProduction: core.settings.isProduction });
+  answerTheRest(app, parts);
+
+  const sockets = createSockets({ core, graph, live });
+  app.server.on('upgrade', (request, socket, head) => {
+    if (isDraining) socket.end('HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    else if (pathOf(request.url) !== '/graphql') socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    else sockets.accept(request, socket, head);
+  });
+  await app.ready();
+
+  return {
+    async listen() {
+      await app.listen({ host: core.settings.host, port: core.settings.port, listenTextResolver: () => 'listening' });
+      return (app.server.address() as AddressInfo).port;
+    },
+    async stop() {
+      if (isDraining) return;
+      isDraining = true;
+      const server: Server = app.server;
+      const timer = setTimeout(() => server.closeAllConnections(), stopMs - 1_000);
+      const closed = app.close();
+      server.closeIdleConnections();
+      await sockets.stop(stopMs - 2_000);
+      await closed;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function answerTheRest(app: FastifyInstance, parts: ServerParts): void {
+  const allowed = new Map<string, Set<string>>();
+  const allow = (path: string, method: string) => allowed.set(path, (allowed.get(path) ?? new Set()).add(method));
+  for (const route of parts.restRoutes) allow(route.path, route.method);
+  for (const route of serverRoutes) {
+    if (route.method !== 'WEBSOCKET') allow(route.path, route.method);
+  }
+  app.setNotFoundHandler((request, reply) => {
+    const methods = allowed.get(pathOf(request.raw.url));
+    if (!methods) return reply.code(404).send({ message: 'there is nothing at this address' });
+    const list = [...methods].join(', ');
+    return reply.code(405).header('allow', list).send({ message: `this address takes ${list} only` });
+  });
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const status = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500 ? error.statusCode : 500;
+    if (status === 500) parts.core.log.error({ requestId: request.id, err: error }, 'unforeseen error');
+    return reply.code(status).send({ message: status === 500 ? 'something went wrong on our side' : 'this request is not valid', requestId: request.id });
+  });
+}
+
+function pathOf(url: string | undefined): string {
+  return (url ?? '').split('?', 1)[0]!;
+}
+
+function hasBody(headers: Record<string, unknown>): boolean {
+  const length = headers['content-length'];
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+}
+
+const clientErrors: Record<string, [number, string, string]> = {
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large', 'the headers are too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout', 'the request took too long to arrive'],
+};
+
+// What Node's parser refuses never becomes a request: the answer is written by hand.
+function answerClientError(error: Error & { code?: string }, socket: Socket & { _httpMessage?: ServerResponse | null }): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const [status, reason, message] = clientErrors[error.code ?? ''] ?? [400, 'Bad Request', 'this is not valid HTTP'];
+  if (socket.writable && !socket._httpMessage?.headersSent) {
+    const body = JSON.stringify({ message });
+    socket.write(
+      `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    );
+  }
+  socket.destroySoon();
+}

@@ -1,0 +1,39 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Core, createGraphCtx } from '../graphql/execute.ts';
+import type { RestAnswer, RestRoute } from '../rest/run-row.ts';
+import { addressOf, principalOf } from './caller.ts';
+import { parseJson, readBody } from './json-body.ts';
+
+/** Serves the rows of the older contracts: reads the body, finds out who asks, and lets the row answer. */
+export function restRoutes(app: FastifyInstance, { core, routes }: { core: Core; routes: readonly RestRoute[] }): void {
+  for (const route of routes) {
+    app.route({
+      method: route.method,
+      url: route.path,
+      config: { readsBody: true },
+      handler: async (request, reply) => send(reply, await run(core, route, request)),
+      errorHandler: (error: unknown, request, reply) => send(reply, route.refuse(error, request.id)),
+    });
+  }
+}
+
+async function run(core: Core, route: RestRoute, request: FastifyRequest): Promise<RestAnswer> {
+  try {
+    const bytes = await readBody(request.raw, route.maxBodyBytes);
+    const principal = await principalOf(core, request.raw);
+    const body = bytes ? parseJson(bytes) : {};
+    const ctx = createGraphCtx(core, { principal, requestId: request.id, address: addressOf(request.raw, core.settings.trustProxy) });
+    return await route.answer(ctx, { body, headers: request.headers });
+  } catch (error) {
+    return route.refuse(error, request.id);
+  }
+}
+
+function send(reply: FastifyReply, { status, headers, body }: RestAnswer): FastifyReply {
+  reply.code(status);
+  if (headers) reply.headers(headers);
+  if ((status === 429 || status === 503) && !reply.hasHeader('retry-after')) reply.header('retry-after', '2');
+  if (body === undefined) return reply.send();
+  if (!reply.hasHeader('content-type')) reply.header('content-type', 'application/json; charset=utf-8');
+  return reply.send(JSON.stringify(body));
+}

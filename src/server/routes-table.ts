@@ -1,0 +1,24 @@
+/** Who may call a route of the server itself. What an operation inside `/graphql` needs is the services' to say. */
+export type Audience =
+  /** Anybody, with or without a token. */
+  | 'everyone'
+  /** Anybody whose token is valid. */
+  | 'token';
+
+export interface ServerRoute {
+  path: string;
+  method: 'GET' | 'POST' | 'WEBSOCKET';
+  audience: Audience;
+}
+
+/** The routes that are no row of a contract; a test walks them together with the rows and the schema. */
+export const serverRoutes: readonly ServerRoute[] = [
+  { path: '/graphql', method: 'POST', audience: 'everyone' },
+  { path: '/graphql', method: 'GET', audience: 'everyone' },
+  { path: '/graphql', method: 'WEBSOCKET', audience: 'token' },
+  { path: '/health/live', method: 'GET', audience: 'everyone' },
+  { path: '/health/ready', method: 'GET', audience: 'everyone' },
+  { path: '/', method: 'GET', audience: 'everyone' },
+  { path: '/graphiql', method: 'GET', audience: 'everyone' },
+  { path: '/assets/*', method: 'GET', audience: 'everyone' },
+];

@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type ExecutionResult, GraphQLError } from 'graphql';
+import { handleProtocols, makeServer, type Server } from 'graphql-ws';
+import { WebSocketServer } from 'ws';
+import { authenticate } from '../domain/authentication.ts';
+import { TooLarge } from '../domain/errors.ts';
+import { type AdmittedOperation, type Core, createGraphCtx, DocumentRefused, type Graph, toDomainError } from '../graphql/execute.ts';
+import type { Live, PreparedResult } from '../graphql/live.ts';
+import { addressOf } from './caller.ts';
+import { maxGraphBytes } from './graphql-route.ts';
+import { Connection } from './socket-connection.ts';
+
+/** Sockets of `graphql-transport-ws`. */
+export interface Sockets {
+  /** Takes an HTTP request over that asked for a WebSocket. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  /** Closes all with 1001; who does not answer within `capMs` is cut. */
+  stop(capMs: number): Promise<void>;
+}
+
+/** Subscriptions and running operations of one socket. */
+const maxSubscriptions = 100;
+const initWaitMs = 3_000;
+/** Each socket is pinged once in so many seconds, a part of them each second. */
+const pingEachSeconds = 12;
+/** The reading of a token may rest on what another process knew a moment ago: look twice. */
+const recheckAfterMs = 2_500;
+
+interface Extra {
+  connection: Connection;
+}
+
+/** What graphql-ws carries from subscribe to execution; kept as long as the subscription, so it stays small. */
+interface SocketOperation {
+  admitted: AdmittedOperation;
+  requestId: string;
+  connection: Connection;
+  iterator?: AsyncIterableIterator<PreparedResult, undefined>;
+}
+
+export function createSockets({ core, graph, live }: { core: Core; graph: Graph; live: Live }): Sockets {
+  return new GraphSockets(core, graph, live);
+}
+
+class GraphSockets implements Sockets {
+  readonly #core: Core;
+  readonly #graph: Graph;
+  readonly #live: Live;
+  readonly #upgrades = new WebSocketServer({ noServer: true, maxPayload: maxGraphBytes, handleProtocols, clientTracking: false });
+  readonly #protocol: Server<Extra>;
+  readonly #open = new Set<Connection>();
+  readonly #byUser = new Map<string, Set<Connection>>();
+  readonly #endRevocations: () => void;
+  readonly #pings: NodeJS.Timeout;
+  #second = 0;
+
+  constructor(core: Core, graph: Graph, live: Live) {
+    this.#core = core;
+    this.#graph = graph;
+    this.#live = live;
+    this.#protocol = this.#makeProtocol();
+    this.#endRevocations = live.onRevoked((userId) => this.#recheck(userId));
+    this.#pings = setInterval(() => this.#ping(), 1_000).unref();
+  }
+
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy());
+    this.#upgrades.handleUpgrade(request, socket, head, (ws) => {
+      const address = addressOf(request, this.#core.settings.trustProxy);
+      const connection = new Connection(ws, { address, id: randomUUID(), log: this.#core.log });
+      this.#open.add(connection);
+      const closed = this.#protocol.opened(connection.protocolSocket, { connection });
+      ws.once('close', (code, reason) => {
+        this.#forget(connection);
+        void closed(code, reason.toString());
+      });
+    });
+  }
+
+  async stop(capMs: number): Promise<void> {
+    clearInterval(this.#pings);
+    this.#endRevocations();
+    for (const connection of this.#open) connection.close(1001, 'the server stops');
+    const until = performance.now() + capMs;
+    while (this.#open.size > 0 && performance.now() < until) await sleep(20);
+    for (const connection of this.#open) connection.terminate();
+  }
+
+  #makeProtocol(): Server<Extra> {
+    return makeServer<Record<string, unknown>, Extra>({
+      connectionInitWaitTimeout: initWaitMs,
+      onConnect: ({ extra, connectionParams }) => this.#connect(extra.connection, connectionParams?.authorization),
+      onSubscribe: async ({ extra, subscriptions }, id, payload) => {
+        const { connection } = extra;
+        const requestId = connection.nextRequestId();
+        try {
+          if (id.length > 512) throw new TooLarge('the id of an operation has at most 512 characters');
+          if (Object.keys(subscriptions).length > maxSubscriptions) {
+            throw new TooLarge(`a socket carries at most ${maxSubscriptions} operations`);
+          }
+          const contextValue = await this.#begin(connection, payload, requestId);
+          const { prepared, operationName } = contextValue.admitted;
+          // Held by graphql-ws as long as the subscription: one text for all of them.
+          (payload as { query: string }).query = prepared.source;
+          return { schema: this.#graph.schema, document: prepared.document, operationName, contextValue };
+        } catch (error) {
+          return errorsOf(error, requestId);
+        }
+      },
+      execute: ({ contextValue }) => this.#execute(contextValue as SocketOperation),
+      subscribe: ({ contextValue }) => (contextValue as SocketOperation).iterator as unknown as AsyncGenerator<ExecutionResult>,
+      onNext: ({ extra }, _id, _payload, _args, result) =>
+        extra.connection.mark((result as unknown as PreparedResult).json) as ExecutionResult,
+      onError: ({ extra }, _id, _payload, errors) => {
+        const requestId = (errors[0]?.extensions.requestId as string | undefined) ?? extra.connection.nextRequestId();
+        return this.#graph.format(errors, { principal: extra.connection.principal, requestId });
+      },
+    });
+  }
+
+  async #connect(connection: Connection, authorization: unknown): Promise<boolean> {
+    if (typeof authorization !== 'string' || authorization === '') return false;
+    try {
+      connection.identify(await authenticate(this.#core, authorization), authorization);
+    } catch (error) {
+      if (toDomainError(error).code === 'UNAUTHENTICATED') return false;
+      this.#core.log.warn({ requestId: connection.nextRequestId(), err: error }, 'a socket could not be let in');
+      connection.close(1013, 'try again later');
+      return false;
+    }
+    const { principal } = connection;
+    if (principal.kind === 'anonymous') return false;
+    if (principal.kind !== 'user' || !connection.isOpen) return true;
+    connection.closeAt(principal.expiresAt.getTime() - this.#core.now().getTime());
+    const sockets = this.#byUser.get(principal.userId) ?? new Set();
+    this.#byUser.set(principal.userId, sockets.add(connection));
+    return true;
+  }
+
+  async #begin(connection: Connection, payload: Parameters<Graph['admit']>[0], requestId: string): Promise<SocketOperation> {
+    const { principal, address } = connection;
+    const admitted = this.#graph.admit(payload, principal);
+    const begun: SocketOperation = { admitted, requestId, connection };
+    if (admitted.kind === 'subscription') {
+      const onOverflow = () => connection.close(1013, 'too far behind: subscribe again after the last cursor');
+      begun.iterator = await this.#live.subscribe(admitted, { principal, requestId, address, onOverflow });
+    }
+    return begun;
+  }
+
+  async #execute({ admitted, requestId, connection }: SocketOperation): Promise<ExecutionResult> {
+    const { principal, address } = connection;
+    const result = await this.#graph.execute(admitted, createGraphCtx(this.#core, { principal, requestId, address }));
+    const prepared: PreparedResult = { json: JSON.stringify(result) };
+    return prepared as ExecutionResult;
+  }
+
+  #forget(connection: Connection): void {
+    this.#open.delete(connection);
+    connection.release();
+    const { principal } = connection;
+    if (principal.kind !== 'user') return;
+    const sockets = this.#byUser.get(principal.userId);
+    sockets?.delete(connection);
+    if (sockets?.size === 0) this.#byUser.delete(principal.userId);
+  }
+
+  #recheck(userId: string | undefined): void {
+    const concerned = userId === undefined ? this.#open : (this.#byUser.get(userId) ?? []);
+    for (const connection of [...concerned]) void this.#recheckOne(connection);
+  }
+
+  async #recheckOne(connection: Connection): Promise<void> {
+    for (let looks = 0; looks < 2 && connection.isOpen; looks += 1) {
+      if (looks > 0) await sleep(recheckAfterMs);
+      try {
+        if (connection.authorization === undefined) return;
+        await authenticate(this.#core, connection.authorization);
+      } catch (error) {
+        if (toDomainError(error).code === 'UNAUTHENTICATED') return connection.close(4401, 'Unauthorized');
+        looks = 0; // the database is away: until it answers nothing is known
+      }
+    }
+  }
+
+  // A twelfth of the sockets each second: ten thousand pings at once would hold everybody up.
+  #ping(): void {
+    this.#second = (this.#second + 1) % pingEachSeconds;
+    for (const connection of this.#open) {
+      if (connection.slot % pingEachSeconds === this.#second) connection.ping();
+    }
+  }
+}
+
+// graphql-ws wants GraphQLErrors; `format` finds the originals inside.
+function errorsOf(error: unknown, requestId: string): GraphQLError[] {
+  const errors = error instanceof DocumentRefused ? error.errors : [error];
+  return errors.map((one) => {
+    const message = one instanceof Error ? one.message : String(one);
+    if (!(one instanceof GraphQLError)) return new GraphQLError(message, { originalError: one as Error, extensions: { requestId } });
+    return new GraphQLError(message, { nodes: one.nodes, source: one.source, positions: one.positions, extensions: { ...one.extensions, requestId } });
+  });
+}

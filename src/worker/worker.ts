@@ -1,0 +1,101 @@
+import type { Core } from '../domain/context.ts';
+import { claimLanes, nextLaneInMs, workLane } from '../domain/jobs.ts';
+
+export interface Worker {
+  /** Claims no more and waits for the lanes in work. */
+  stop(): Promise<void>;
+}
+
+/** Lanes in work at once in this process. */
+const mostAtOnce = 64;
+const perClaim = 16;
+const pollMs = 1_000;
+
+/**
+ * Claims due lanes and works them: on a hint, when the next one is due, and once a second in any case. One claim loop
+ * per process; a lane's own faults never end it.
+ */
+export function startWorker(core: Core): Worker {
+  const alarm = createAlarm();
+  const unlisten = core.wakeups.onHint('lane', alarm.ring);
+  const running = new Set<Promise<void>>();
+  let stopped = false;
+
+  const start = (lanes: Awaited<ReturnType<typeof claimLanes>>, claimedAt: number) => {
+    for (const lane of lanes) {
+      const work = workLane(core, lane, claimedAt).catch((error: unknown) => {
+        // The database is away: the lease ends by itself and the lane runs again.
+        core.log.warn({ err: error, kind: lane.kind, lane: lane.id }, 'the result of a lane could not be written');
+      });
+      running.add(work);
+      void work.finally(() => {
+        running.delete(work);
+        alarm.ring();
+      });
+    }
+  };
+
+  async function loop(): Promise<void> {
+    // Only after an unbounded claim found nothing may the next ones leave out what is long due.
+    let emptyAt = Number.NEGATIVE_INFINITY;
+    let isAway = false;
+    while (!stopped) {
+      const room = Math.min(perClaim, mostAtOnce - running.size);
+      if (room <= 0) {
+        await alarm.wait(pollMs);
+        continue;
+      }
+      const claimedAt = performance.now();
+      try {
+        const bounded = claimedAt - emptyAt < pollMs;
+        const lanes = await claimLanes(core, room, bounded);
+        if (lanes.length === 0 && !bounded) emptyAt = claimedAt;
+        if (lanes.length > 0 && !bounded) emptyAt = Number.NEGATIVE_INFINITY;
+        start(lanes, claimedAt);
+        if (isAway) core.log.info('the worker reaches the database again');
+        isAway = false;
+        if (lanes.length === 0) await alarm.wait(await nextLaneInMs(core, pollMs));
+      } catch (error) {
+        if (!isAway) core.log.warn({ err: error }, 'the worker does not reach the database, it goes on trying');
+        isAway = true;
+        await alarm.wait(pollMs);
+      }
+    }
+  }
+
+  const looping = loop();
+  return {
+    async stop() {
+      stopped = true;
+      unlisten();
+      alarm.ring();
+      await looping;
+      await Promise.all(running);
+    },
+  };
+}
+
+/** Waits until it rings or the time is over; a ring while nobody waits ends the next wait at once. */
+function createAlarm() {
+  let isRinging = false;
+  let awake: (() => void) | undefined;
+  return {
+    ring() {
+      isRinging = true;
+      awake?.();
+    },
+    async wait(ms: number) {
+      if (!isRinging) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, ms);
+          awake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+      awake = undefined;
+      isRinging = false;
+    },
+  };
+}
