@@ -30,7 +30,6 @@ const subscription = `subscription Tail($after: Cursor) {
           ... on TextContent { text }
           ... on MediaContent { url caption }
           ... on LocationContent { label }
-          ... on TemplateContent { template preview }
           ... on UnknownContent { type preview }
         }
         conversation { id legacyId }
@@ -261,7 +260,7 @@ function senderOf({ sender, senderType }: TailedMessage): string {
 }
 
 function previewOf(content: TailedMessage['content']): string {
-  for (const key of ['text', 'caption', 'preview', 'label', 'template', 'url', 'type']) {
+  for (const key of ['text', 'caption', 'preview', 'label', 'url', 'type']) {
     const part = content[key];
     if (typeof part === 'string' && part !== '') return `"${printable(part, 100)}"`;
   }

@@ -1,5 +1,6 @@
 import { ArgsType, Field, Int, ObjectType } from 'type-graphql';
 import type { Page } from '../domain/paging.ts';
+import { plainFields } from './plain-fields.ts';
 import { CursorScalar } from './scalars.ts';
 
 @ObjectType('PageInfo', { simpleResolvers: true, description: 'Where a page stands in its list.' })
@@ -51,4 +52,10 @@ export function toConnection<Item>(page: Page<Item>, cursorOf: (item: Item) => s
       endCursor: edges.at(-1)?.cursor ?? null,
     },
   };
+}
+
+/** Totals of a connection that are counted only when they are selected: functions of its root. */
+export function countedFields(type: string, ...names: string[]): void {
+  const call = (name: string) => (root: Record<string, () => Promise<number>>) => root[name]?.();
+  plainFields(type, Object.fromEntries(names.map((name) => [name, call(name)])));
 }

@@ -6,12 +6,15 @@ import { InvalidInput } from '../domain/errors.ts';
 import { isUuid } from '../domain/ids.ts';
 import { findSource } from '../domain/messaging/sources/source.service.ts';
 import { parseGlobalId } from './ids.ts';
+import { tellMembers } from './plain-fields.ts';
 import { CursorScalar } from './scalars.ts';
 import { Node } from './stored.ts';
 
 const mostNodes = 100;
 
 type Typed = { typename: string };
+
+for (const name of ['Node', 'Stored']) tellMembers<Typed>(name, ({ typename }) => typename);
 
 // What is loaded by id, and by which loader. Delivery attempts are seen through their source only.
 const loaded = {

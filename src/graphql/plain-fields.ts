@@ -10,3 +10,13 @@ export const plainFieldResolvers = new Map<string, PlainResolver>();
 export function plainFields<Root>(type: string, fields: Record<string, (root: Root) => unknown>): void {
   for (const [field, resolve] of Object.entries(fields)) plainFieldResolvers.set(`${type}.${field}`, resolve as PlainResolver);
 }
+
+type TypeName = (value: never) => string | undefined;
+
+/** How the members of unions and interfaces are told apart, set on the schema as they are. */
+export const memberNames = new Map<string, TypeName>();
+
+/** TypeGraphQL answers the name of a member by a promise, which the compiled executor does not wait for. */
+export function tellMembers<Value>(abstractType: string, nameOf: (value: Value) => string | undefined): void {
+  memberNames.set(abstractType, nameOf as TypeName);
+}

@@ -1,5 +1,10 @@
 import 'reflect-metadata';
-import { type GraphQLFieldResolver, type GraphQLSchema, isObjectType, lexicographicSortSchema, printSchema } from 'graphql';
+import {
+  type GraphQLFieldResolver,
+  type GraphQLSchema,
+  type GraphQLTypeResolver,
+  isAbstractType,
+  isObjectType, lexicographicSortSchema, printSchema } from 'graphql';
 import { buildSchema, type PubSub } from 'type-graphql';
 import { UserResolver } from './accounts/users/user.resolver.ts';
 import { globalId } from './ids.ts';
@@ -16,7 +21,7 @@ import {
 import { MessageResolver } from './messaging/messages/message.resolver.ts';
 import { SourceResolver } from './messaging/sources/source.resolver.ts';
 import { NodeResolver } from './node.resolver.ts';
-import { plainFieldResolvers } from './plain-fields.ts';
+import { memberNames, plainFieldResolvers } from './plain-fields.ts';
 import { DateTimeScalar } from './scalars.ts';
 
 /** REST shows another id than the row's own only here: the name that the maker of the source chose. */
@@ -53,7 +58,7 @@ export async function buildParleySchema(): Promise<GraphQLSchema> {
   });
   setPlainResolvers(schema);
   setStoredIds(schema);
-  setNodeTypes(schema);
+  setMemberNames(schema);
   return schema;
 }
 
@@ -77,11 +82,11 @@ function setStoredIds(schema: GraphQLSchema): void {
   }
 }
 
-// `node` says which type it found; entities carry no name of a GraphQL type.
-function setNodeTypes(schema: GraphQLSchema): void {
-  for (const name of ['Node', 'Stored']) {
+function setMemberNames(schema: GraphQLSchema): void {
+  for (const [name, nameOf] of memberNames) {
     const type = schema.getType(name);
-    if (type && 'resolveType' in type) type.resolveType = (value: { typename?: string }) => value.typename;
+    if (!isAbstractType(type)) throw new Error(`the abstract type ${name} is not in the schema`);
+    type.resolveType = nameOf as unknown as GraphQLTypeResolver<unknown, unknown>;
   }
 }
 

@@ -5,7 +5,7 @@ import { getConversation } from '../../domain/messaging/conversations/conversati
 import type { GraphCtx } from '../context.ts';
 import { globalId, uuidOf } from '../ids.ts';
 import { type LivePayload, liveFields } from '../live-fields.ts';
-import { plainFields } from '../plain-fields.ts';
+import { plainFields, tellMembers } from '../plain-fields.ts';
 import { CursorScalar, DateTimeScalar } from '../scalars.ts';
 import { ChannelType } from './channels/channel.type.ts';
 import { ConversationType } from './conversations/conversation.type.ts';
@@ -71,15 +71,15 @@ const InboxEvent = createUnionType({
   name: 'InboxEvent',
   description: 'What an inbox hears of.',
   types: () => [MessageEvent, ConversationEvent, ChannelEvent, TagEvent, ResetEvent] as const,
-  resolveType: (payload) => eventTypeOf(payload as unknown as LivePayload),
 });
 
 const ConversationStreamEvent = createUnionType({
   name: 'ConversationStreamEvent',
   description: 'What happens in one conversation.',
   types: () => [MessageEvent, ConversationEvent, ResetEvent] as const,
-  resolveType: (payload) => eventTypeOf(payload as unknown as LivePayload),
 });
+
+for (const name of ['InboxEvent', 'ConversationStreamEvent', 'Event']) tellMembers<LivePayload>(name, eventTypeOf);
 
 const inboxKinds = new Set(['message', 'conversation', 'channel', 'tag']);
 const subjectOf = (event: LoggedEvent): string => event.kind.split('.')[0]!;

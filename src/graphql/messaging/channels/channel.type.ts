@@ -1,7 +1,7 @@
 import { ArgsType, Field, ID, InputType, Int, ObjectType } from 'type-graphql';
 import type { Channel } from '../../../domain/messaging/channels/channel.entity.ts';
 import { shownChannelMetadata } from '../../../domain/messaging/channels/channel.service.ts';
-import { PageArgs, PageInfo } from '../../connection.ts';
+import { countedFields, PageArgs, PageInfo } from '../../connection.ts';
 import { plainFields } from '../../plain-fields.ts';
 import { CursorScalar, DateTimeScalar, JsonScalar, UrlScalar } from '../../scalars.ts';
 import { Stored } from '../../stored.ts';
@@ -56,6 +56,8 @@ export class ChannelConnection {
   @Field(() => Int, { nullable: true, description: 'How many there are; counted only when selected.' })
   total?: number;
 }
+
+countedFields('ChannelConnection', 'total');
 
 @ArgsType()
 export class ChannelArgs extends PageArgs {

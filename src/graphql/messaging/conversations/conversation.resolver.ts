@@ -15,7 +15,7 @@ import { uuidOf } from '../../ids.ts';
 import { MessageConnection } from '../messages/message.type.ts';
 import { ConversationConnection, ConversationInput, ConversationPayload, ConversationType } from './conversation.type.ts';
 
-/** Totals stay functions: the executor calls those that are selected. What came with the page is not read again. */
+/** Totals stay functions, called when they are selected. What came with the page is not read again. */
 export function conversationConnection(ctx: GraphCtx, { total, filteredTotal, unreadTotal, ...page }: ConversationPage) {
   for (const conversation of page.items) {
     ctx.loaders.conversation.prime(conversation.id, conversation);

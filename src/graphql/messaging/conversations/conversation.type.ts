@@ -1,7 +1,7 @@
 import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
 import type { ConversationState } from '../../../domain/messaging/conversations/conversation.entity.ts';
 import type { LoadedConversation } from '../../../domain/messaging/conversations/conversation.service.ts';
-import { PageInfo } from '../../connection.ts';
+import { countedFields, PageInfo } from '../../connection.ts';
 import { plainFields } from '../../plain-fields.ts';
 import { CursorScalar, DateTimeScalar, JsonScalar } from '../../scalars.ts';
 import { Stored } from '../../stored.ts';
@@ -97,6 +97,8 @@ export class ConversationConnection {
   @Field(() => Int, { nullable: true, description: 'Unread messages of all conversations.' })
   unreadTotal?: number;
 }
+
+countedFields('ConversationConnection', 'total', 'filteredTotal', 'unreadTotal');
 
 @InputType({ description: 'Which conversation.' })
 export class ConversationInput {

@@ -2,7 +2,7 @@ import { createUnionType, Field, Float, ID, InputType, Int, ObjectType, register
 import type { DeliveryState, Message, MessageFailure, SenderType } from '../../../domain/messaging/messages/message.entity.ts';
 import { type ShownContent, shownContent } from '../../../domain/messaging/messages/message-content.ts';
 import { PageInfo } from '../../connection.ts';
-import { plainFields } from '../../plain-fields.ts';
+import { plainFields, tellMembers } from '../../plain-fields.ts';
 import { CursorScalar, DateTimeScalar, JsonScalar, UrlScalar } from '../../scalars.ts';
 import { Stored } from '../../stored.ts';
 import { ContactType } from '../contacts/contact.type.ts';
@@ -85,8 +85,8 @@ export const MessageContent = createUnionType({
   name: 'MessageContent',
   description: 'What a client can show without knowing the source. New members may be added: always select __typename.',
   types: () => [TextContent, MediaContent, LocationContent, UnknownContent] as const,
-  resolveType: (value) => contentTypes[(value as unknown as ShownContent).kind],
 });
+tellMembers<ShownContent>('MessageContent', ({ kind }) => contentTypes[kind]);
 
 /** Tells the members of the sender union apart: entities and plain rows look alike. */
 export type ShownSender = { typename: 'Contact' | 'User' | 'Source' };
@@ -95,8 +95,8 @@ export const MessageSender = createUnionType({
   name: 'MessageSender',
   description: 'Who sent it.',
   types: () => [ContactType, UserType, SourceType] as const,
-  resolveType: (value) => (value as unknown as ShownSender).typename,
 });
+tellMembers<ShownSender>('MessageSender', ({ typename }) => typename);
 
 @ObjectType('MessageFailure', { simpleResolvers: true, description: 'Why a message was not delivered, or not yet.' })
 export class MessageFailureType {
