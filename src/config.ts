@@ -22,14 +22,18 @@ const onOff = z
   .enum(['on', 'off', 'true', 'false', '1', '0'], 'must be on or off')
   .transform((value) => value === 'on' || value === 'true' || value === '1');
 const wholeNumber = (min: number, max: number) =>
-  z.coerce.number(`must be a whole number from ${min} to ${max}`).pipe(
-    z
-      .int(`must be a whole number from ${min} to ${max}`)
-      .min(min, `must be at least ${min}`)
-      .max(max, `must be at most ${max}`),
-  );
+  z.coerce
+    .number(`must be a whole number from ${min} to ${max}`)
+    .pipe(
+      z
+        .int(`must be a whole number from ${min} to ${max}`)
+        .min(min, `must be at least ${min}`)
+        .max(max, `must be at most ${max}`),
+    );
 const secret = text.min(32, 'must be at least 32 characters');
-const httpOrigin = z.url({ protocol: /^https?$/, error: 'must be an http or https address' }).transform((value) => value.replace(/\/+$/, ''));
+const httpOrigin = z
+  .url({ protocol: /^https?$/, error: 'must be an http or https address' })
+  .transform((value) => value.replace(/\/+$/, ''));
 const duration = text.transform((value, check) => {
   const parsed = Duration.fromISO(value);
   if (parsed.isValid && parsed.toMillis() > 0) return parsed.toMillis();
@@ -58,26 +62,103 @@ function setting<T>(about: string, shown: string, schema: z.ZodType<T>, secretOn
 export const settingTable = {
   HOST: setting('Address the server listens on.', '127.0.0.1', text.default('127.0.0.1')),
   PORT: setting('Port of the server; 0 takes a free one.', '4000', wholeNumber(0, 65_535).default(4000)),
-  DATABASE_URL: setting('PostgreSQL to use; unset starts the embedded one. Required in production.', '(embedded)', z.url({ protocol: /^postgres(ql)?$/, error: 'must be an address such as postgres://user:password@host:5432/parley' }).optional(), true),
+  DATABASE_URL: setting(
+    'PostgreSQL to use; unset starts the embedded one. Required in production.',
+    '(embedded)',
+    z
+      .url({
+        protocol: /^postgres(ql)?$/,
+        error: 'must be an address such as postgres://user:password@host:5432/parley',
+      })
+      .optional(),
+    true,
+  ),
   DB_POOL: setting('Database connections of one process.', '10', wholeNumber(2, 500).default(10)),
-  DATA_DIR: setting('Folder of the embedded database, generated secrets, written mails and import positions.', 'data', text.min(1).default('data').transform((value) => resolve(value))),
-  JWT_SECRET: setting('Key that tokens are signed with, at least 32 characters; made and kept in DATA_DIR when unset. Required in production.', '(made)', secret.optional(), true),
-  SECRETS_KEY: setting('Key that stored secrets are encrypted with, at least 32 characters; made and kept in DATA_DIR when unset. Required in production.', '(made)', secret.optional(), true),
-  NODE_ENV: setting('production switches the strict profile on.', 'development', z.enum(['development', 'test', 'production'], 'must be development, test or production').default('development')),
-  ROLE: setting('What this process does: everything, only the API, or only the background work.', 'all', z.enum(['all', 'gateway', 'worker'], 'must be all, gateway or worker').default('all')),
-  SIGNUP_MODE: setting('Who may sign up: anyone, invited people, nobody.', 'open (production: invite)', z.enum(['open', 'invite', 'closed'], 'must be open, invite or closed').optional()),
-  SIGNUP_ROLE: setting('Role of people who sign up after the first, who is ADMIN.', 'ADMIN on a loopback HOST, else AGENT', z.enum(['ADMIN', 'AGENT'], 'must be ADMIN or AGENT').optional()),
+  DATA_DIR: setting(
+    'Folder of the embedded database, generated secrets, written mails and import positions.',
+    'data',
+    text
+      .min(1)
+      .default('data')
+      .transform((value) => resolve(value)),
+  ),
+  JWT_SECRET: setting(
+    'Key that tokens are signed with, at least 32 characters; made and kept in DATA_DIR when unset. Required in production.',
+    '(made)',
+    secret.optional(),
+    true,
+  ),
+  SECRETS_KEY: setting(
+    'Key that stored secrets are encrypted with, at least 32 characters; made and kept in DATA_DIR when unset. Required in production.',
+    '(made)',
+    secret.optional(),
+    true,
+  ),
+  NODE_ENV: setting(
+    'production switches the strict profile on.',
+    'development',
+    z.enum(['development', 'test', 'production'], 'must be development, test or production').default('development'),
+  ),
+  ROLE: setting(
+    'What this process does: everything, only the API, or only the background work.',
+    'all',
+    z.enum(['all', 'gateway', 'worker'], 'must be all, gateway or worker').default('all'),
+  ),
+  SIGNUP_MODE: setting(
+    'Who may sign up: anyone, invited people, nobody.',
+    'open (production: invite)',
+    z.enum(['open', 'invite', 'closed'], 'must be open, invite or closed').optional(),
+  ),
+  SIGNUP_ROLE: setting(
+    'Role of people who sign up after the first, who is ADMIN.',
+    'ADMIN on a loopback HOST, else AGENT',
+    z.enum(['ADMIN', 'AGENT'], 'must be ADMIN or AGENT').optional(),
+  ),
   PASSWORD_MIN_LENGTH: setting('Shortest password taken, in bytes.', '6', wholeNumber(6, 1024).default(6)),
-  OUTBOUND_ALLOW: setting('Comma list of host:port or CIDR inside private networks that may be called.', '(none)', allowed.default([])),
+  OUTBOUND_ALLOW: setting(
+    'Comma list of host:port or CIDR inside private networks that may be called.',
+    '(none)',
+    allowed.default([]),
+  ),
   TRUST_PROXY: setting('Take the client address from X-Forwarded-For.', 'off', onOff.default(false)),
   CORS_ORIGINS: setting('Comma list of origins whose pages may call the API.', '(none)', list.default([])),
-  PUBLIC_URL: setting('Address under which clients reach this server, used in mails.', 'http://HOST:PORT', httpOrigin.optional()),
-  SMTP_URL: setting('Mail server, such as smtp://user:password@host:587; unset writes mails to DATA_DIR/mail.', '(files)', z.url({ protocol: /^smtps?$/, error: 'must be an address such as smtp://user:password@host:587' }).optional(), true),
+  PUBLIC_URL: setting(
+    'Address under which clients reach this server, used in mails.',
+    'http://HOST:PORT',
+    httpOrigin.optional(),
+  ),
+  SMTP_URL: setting(
+    'Mail server, such as smtp://user:password@host:587; unset writes mails to DATA_DIR/mail.',
+    '(files)',
+    z.url({ protocol: /^smtps?$/, error: 'must be an address such as smtp://user:password@host:587' }).optional(),
+    true,
+  ),
   MAIL_FROM: setting('Sender of mails.', 'Parley <parley@localhost>', text.min(3).default('Parley <parley@localhost>')),
-  LOG_LEVEL: setting('Least level that is logged.', 'info', z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'must be fatal, error, warn, info, debug, trace or silent').default('info')),
-  EVENT_RETENTION: setting('How long events stay replayable (ISO 8601 duration).', 'P7D', duration.default(7 * 86_400_000)),
-  RETRY_TIME_SCALE: setting('Factor on retry and throttle waits; only 1 in production.', '1', z.coerce.number('must be a number').positive('must be above 0').default(1)),
-  INTROSPECTION: setting('Whether GraphQL tells its schema to everybody; admins may always ask.', 'on (production: off)', onOff.optional()),
+  LOG_LEVEL: setting(
+    'Least level that is logged.',
+    'info',
+    z
+      .enum(
+        ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+        'must be fatal, error, warn, info, debug, trace or silent',
+      )
+      .default('info'),
+  ),
+  EVENT_RETENTION: setting(
+    'How long events stay replayable (ISO 8601 duration).',
+    'P7D',
+    duration.default(7 * 86_400_000),
+  ),
+  RETRY_TIME_SCALE: setting(
+    'Factor on retry and throttle waits; only 1 in production.',
+    '1',
+    z.coerce.number('must be a number').positive('must be above 0').default(1),
+  ),
+  INTROSPECTION: setting(
+    'Whether GraphQL tells its schema to everybody; admins may always ask.',
+    'on (production: off)',
+    onOff.optional(),
+  ),
 } satisfies Record<string, Setting<unknown>>;
 
 type Table = typeof settingTable;
@@ -111,8 +192,10 @@ export function loadSettings(env: NodeJS.ProcessEnv): Settings {
     for (const name of ['DATABASE_URL', 'JWT_SECRET', 'SECRETS_KEY'] as const) {
       if (!env[name]?.trim()) faults.push(`${name} is required in production`);
     }
-    if (values.RETRY_TIME_SCALE !== undefined && values.RETRY_TIME_SCALE !== 1) faults.push('RETRY_TIME_SCALE must be 1 in production');
-    if (values.JWT_SECRET && values.JWT_SECRET === values.SECRETS_KEY) faults.push('SECRETS_KEY must differ from JWT_SECRET');
+    if (values.RETRY_TIME_SCALE !== undefined && values.RETRY_TIME_SCALE !== 1)
+      faults.push('RETRY_TIME_SCALE must be 1 in production');
+    if (values.JWT_SECRET && values.JWT_SECRET === values.SECRETS_KEY)
+      faults.push('SECRETS_KEY must differ from JWT_SECRET');
   }
   if (faults.length > 0) throw new SettingsFault(faults);
 
@@ -154,7 +237,10 @@ function keptSecrets(dataDir: string): KeptSecrets {
   const file = join(dataDir, 'secrets.json');
   if (!existsSync(file)) {
     mkdirSync(dataDir, { recursive: true, mode: 0o711 });
-    const made: KeptSecrets = { jwtSecret: randomBytes(32).toString('hex'), secretsKey: randomBytes(32).toString('hex') };
+    const made: KeptSecrets = {
+      jwtSecret: randomBytes(32).toString('hex'),
+      secretsKey: randomBytes(32).toString('hex'),
+    };
     try {
       writeFileSync(file, `${JSON.stringify(made)}\n`, { mode: 0o600, flag: 'wx' });
     } catch (error) {

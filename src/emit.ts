@@ -10,7 +10,9 @@ import { buildParleySchema, printParleySchema } from './graphql/schema.ts';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 function envExample(): string {
-  const lines = Object.entries(settingTable).map(([name, { about, shown }]) => `# ${about}\n# Default: ${shown}\n#${name}=\n`);
+  const lines = Object.entries(settingTable).map(
+    ([name, { about, shown }]) => `# ${about}\n# Default: ${shown}\n#${name}=\n`,
+  );
   return `# Settings of Parley. All are optional outside production; remove the # to set one.\n\n${lines.join('\n')}`;
 }
 

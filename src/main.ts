@@ -8,9 +8,13 @@ import { migrateUp, migrationStatus } from './database/migrate.ts';
 import { openDatabase } from './database/open.ts';
 import { openWakeups } from './database/wakeups.ts';
 import { UserAccount } from './domain/accounts/users/user.entity.ts';
-import { createUser as createUserAccount, type NewUser, verifyUserToken } from './domain/accounts/users/user.service.ts';
+import {
+  createUser as createUserAccount,
+  type NewUser,
+  verifyUserToken,
+} from './domain/accounts/users/user.service.ts';
 import { registerTokenKind } from './domain/authentication.ts';
-import { type Core, type Mailer, type Role, type Settings, systemCtx } from './domain/context.ts';
+import { type Core, type Role, type Settings, systemCtx } from './domain/context.ts';
 import { startEventFeed } from './domain/event-feed.ts';
 import { ensurePeriodicLanes, registerLaneKind } from './domain/jobs.ts';
 import { Channel } from './domain/messaging/channels/channel.entity.ts';
@@ -24,6 +28,7 @@ import { Source } from './domain/messaging/sources/source.entity.ts';
 import { verifySourceToken } from './domain/messaging/sources/source.service.ts';
 import { Tag } from './domain/messaging/tags/tag.entity.ts';
 import { createOutboundHttp } from './domain/outbound-http.ts';
+import type { Mailer } from './domain/mail.ts';
 import { olderThanDays, registerCleaner, retentionKind, retentionLane } from './domain/retention.ts';
 import { createGraph } from './graphql/execute.ts';
 import { createLive } from './graphql/live.ts';
@@ -76,12 +81,24 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
     stops.push(() => database.close());
     const wakeups = await openWakeups({ url, log });
     stops.push(() => wakeups.close());
-    const outbound = createOutboundHttp({ allow: settings.outboundAllow, ownPorts: () => (settings.port ? [settings.port] : []) });
+    const outbound = createOutboundHttp({
+      allow: settings.outboundAllow,
+      ownPorts: () => (settings.port ? [settings.port] : []),
+    });
     stops.push(() => outbound.close());
     const mailer = stand.mailer ?? createMailer(settings, log);
     const background = new Set<Promise<unknown>>();
     stops.push(() => Promise.allSettled(background));
-    const core: Core = { settings, log, em: database.em, wakeups, outbound, mailer, background, now: stand.now ?? (() => new Date()) };
+    const core: Core = {
+      settings,
+      log,
+      em: database.em,
+      wakeups,
+      outbound,
+      mailer,
+      background,
+      now: stand.now ?? (() => new Date()),
+    };
 
     if (settings.role !== 'gateway') {
       await ensurePeriodicLanes(core, [retentionLane]);
@@ -129,7 +146,14 @@ function createLog(settings: Settings): Logger {
     level: settings.logLevel,
     base: undefined,
     timestamp: pino.stdTimeFunctions.isoTime,
-    redact: ['authorization', '*.authorization', 'token', '*.token', '*.password', 'headers["x-airy-content-signature"]'],
+    redact: [
+      'authorization',
+      '*.authorization',
+      'token',
+      '*.token',
+      '*.password',
+      'headers["x-airy-content-signature"]',
+    ],
   });
 }
 
@@ -194,9 +218,12 @@ function readSettings(): Settings {
 // One line that names the setting to look at; never the value of a secret.
 function startFault(error: unknown, settings: Settings): string {
   const { code, message } = error as { code?: string; message: string };
-  if (code === 'EADDRINUSE') return `PORT ${settings.port} on ${settings.host} is taken: set another PORT, or end what listens there.`;
-  if (code === 'EACCES' && settings.port < 1024) return `PORT ${settings.port} may not be opened by this user: set a PORT from 1024 up.`;
-  if (settings.databaseUrl && isDatabaseFault(error)) return `DATABASE_URL does not lead to a usable database: ${message}`;
+  if (code === 'EADDRINUSE')
+    return `PORT ${settings.port} on ${settings.host} is taken: set another PORT, or end what listens there.`;
+  if (code === 'EACCES' && settings.port < 1024)
+    return `PORT ${settings.port} may not be opened by this user: set a PORT from 1024 up.`;
+  if (settings.databaseUrl && isDatabaseFault(error))
+    return `DATABASE_URL does not lead to a usable database: ${message}`;
   return message;
 }
 
@@ -211,7 +238,9 @@ function endWith(message: string): never {
 }
 
 // For commands that open the database without serving.
-async function withDatabase<T>(work: (opened: { url: string; settings: Settings; log: Logger }) => Promise<T>): Promise<T> {
+async function withDatabase<T>(
+  work: (opened: { url: string; settings: Settings; log: Logger }) => Promise<T>,
+): Promise<T> {
   const settings = loadSettings(process.env);
   const log = createLog({ ...settings, logLevel: process.env.LOG_LEVEL ? settings.logLevel : 'warn' });
   const stops: (() => unknown)[] = [];
@@ -227,7 +256,9 @@ export function migrate(action: 'up' | 'status'): Promise<string[]> {
   return withDatabase(async ({ url, log }) => {
     if (action === 'up') {
       const done = await migrateUp({ url, log });
-      return done.length === 0 ? ['Nothing to do: the database is at the newest step.'] : done.map((name) => `applied  ${name}`);
+      return done.length === 0
+        ? ['Nothing to do: the database is at the newest step.']
+        : done.map((name) => `applied  ${name}`);
     }
     const { executed, pending, unknown } = await migrationStatus({ url });
     return [

@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
+import type { Mailer } from './mail.ts';
 import type { OutboundHttp } from './outbound-http.ts';
 
 export type Role = 'ADMIN' | 'AGENT';
@@ -25,17 +26,6 @@ export type WakeupTopic = 'event' | 'lane';
 export interface DatabaseStatus {
   /** True when it answers within a second and the migrations are at the newest. */
   isReady(): Promise<boolean>;
-}
-
-export interface Mail {
-  to: string;
-  subject: string;
-  text: string;
-}
-
-/** Hands mails over; rejects when the mail server does not take it. */
-export interface Mailer {
-  send(mail: Mail): Promise<void>;
 }
 
 /** The settings as the program uses them: names in camelCase, defaults that depend on others filled in. */

@@ -1,5 +1,12 @@
 import type { Core } from './context.ts';
-import { comparePositions, type EventPosition, hasUnsafeEvents, type LoggedEvent, readEventLog, readEvents } from './events.ts';
+import {
+  comparePositions,
+  type EventPosition,
+  hasUnsafeEvents,
+  type LoggedEvent,
+  readEventLog,
+  readEvents,
+} from './events.ts';
 
 /** Who hears of events. Both are called in order and must not throw. */
 export interface FeedListener {
@@ -92,7 +99,8 @@ class Feed implements EventFeed {
         if (this.#isDown) this.#core.log.info('the event feed reads again');
         this.#isDown = false;
       } catch (error) {
-        if (!this.#isDown && !this.#stopped) this.#core.log.warn({ err: error }, 'the event feed cannot read, it keeps its position');
+        if (!this.#isDown && !this.#stopped)
+          this.#core.log.warn({ err: error }, 'the event feed cannot read, it keeps its position');
         this.#isDown = true;
       }
       if (waitMs > 0) await this.#sleep(waitMs);

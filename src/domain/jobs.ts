@@ -173,7 +173,11 @@ export async function workLane(core: Core, lane: Lane, claimedAt: number): Promi
       return;
     }
     core.log.error({ kind: lane.kind, lane: lane.id, attempts: lane.attempts, err: error }, 'lane work failed');
-    result = { next: 'retry', inMs: Math.min(60_000, 1_000 * 2 ** Math.min(lane.attempts, 6)), attempts: lane.attempts };
+    result = {
+      next: 'retry',
+      inMs: Math.min(60_000, 1_000 * 2 ** Math.min(lane.attempts, 6)),
+      attempts: lane.attempts,
+    };
   }
   await settle(core, lane, result);
 }

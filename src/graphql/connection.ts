@@ -20,10 +20,16 @@ export class PageInfo {
 
 @ArgsType()
 export class PageArgs {
-  @Field(() => Int, { nullable: true, description: 'Page size from the start or from `after`: 20 by default, 100 at most.' })
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Page size from the start or from `after`: 20 by default, 100 at most.',
+  })
   first?: number;
 
-  @Field(() => CursorScalar, { nullable: true, description: 'The page after this cursor. A bare id begins the page with it, a number leaves out that many.' })
+  @Field(() => CursorScalar, {
+    nullable: true,
+    description: 'The page after this cursor. A bare id begins the page with it, a number leaves out that many.',
+  })
   after?: string;
 
   @Field(() => Int, { nullable: true, description: 'Page size from the end or from `before`.' })

@@ -1,4 +1,4 @@
-import { type Core, createCtx, type Ctx, type Principal } from '../domain/context.ts';
+import { type Core, type Ctx, createCtx, type Principal } from '../domain/context.ts';
 import { createLoaders, type Loaders } from './loaders.ts';
 
 /** What resolvers get: the domain's context and the loaders of this one execution. */

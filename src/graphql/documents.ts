@@ -93,7 +93,8 @@ export class Documents {
     if (known?.compiled) return known.run;
     const compiled = known !== undefined || compileNow;
     const run = compiled
-      ? (compile(this.#schema, prepared.document, operationName) ?? interpret(this.#schema, prepared.document, operationName))
+      ? (compile(this.#schema, prepared.document, operationName) ??
+        interpret(this.#schema, prepared.document, operationName))
       : interpret(this.#schema, prepared.document, operationName);
     prepared.runs.set(key, { run, compiled });
     return run;
@@ -134,7 +135,8 @@ export class Documents {
  */
 export function compileStored(schema: GraphQLSchema, document: DocumentNode): Run {
   const faults = validate(schema, document);
-  if (faults.length > 0) throw new Error(`a stored operation does not fit the schema: ${faults.map(String).join('\n')}`);
+  if (faults.length > 0)
+    throw new Error(`a stored operation does not fit the schema: ${faults.map(String).join('\n')}`);
   const run = compile(schema, document, undefined);
   if (!run) throw new Error('a stored operation does not compile');
   return run;
@@ -154,7 +156,9 @@ function interpret(schema: GraphQLSchema, document: DocumentNode, operationName:
 export function operationOf(prepared: PreparedDocument, operationName: string | undefined): OperationDefinitionNode {
   const operation = getOperationAST(prepared.document, operationName);
   if (operation) return operation;
-  const message = operationName ? `Unknown operation named "${operationName}".` : 'Must provide operation name if query contains multiple operations.';
+  const message = operationName
+    ? `Unknown operation named "${operationName}".`
+    : 'Must provide operation name if query contains multiple operations.';
   throw new DocumentRefused([new GraphQLError(message, { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } })]);
 }
 

@@ -28,7 +28,15 @@ const unavailableStates = new Set([
   '40001', // given up after all tries of `transaction`
   '40P01',
 ]);
-const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH']);
+const unreachable = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+]);
 // The driver and its pool throw these without a code.
 const lostConnection =
   /timeout exceeded when trying to connect|connection terminated|not queryable|client was closed|pool after calling end/i;
@@ -78,9 +86,15 @@ export function formatGraphError(error: unknown, place: FaultPlace): GraphQLForm
 
   const fault = toDomainError(error);
   if (fault.code === 'INTERNAL_SERVER_ERROR') {
-    place.log.error({ requestId: place.requestId, path: located?.path?.join('.'), err: rootOf(error) }, 'unforeseen error');
+    place.log.error(
+      { requestId: place.requestId, path: located?.path?.join('.'), err: rootOf(error) },
+      'unforeseen error',
+    );
   } else if (fault.cause !== undefined) {
-    place.log.warn({ requestId: place.requestId, code: fault.code, err: rootOf(fault.cause) }, 'answered with an error');
+    place.log.warn(
+      { requestId: place.requestId, code: fault.code, err: rootOf(fault.cause) },
+      'answered with an error',
+    );
   }
   return formatted(located, place, fault.message, {
     code: fault.code,

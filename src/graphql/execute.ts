@@ -5,11 +5,25 @@ import {
   ApolloServerPluginLandingPageDisabled,
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
-import { type ExecutionResult, GraphQLError, type GraphQLFormattedError, type GraphQLSchema, OperationTypeNode, parse } from 'graphql';
+import {
+  type ExecutionResult,
+  GraphQLError,
+  type GraphQLFormattedError,
+  type GraphQLSchema,
+  OperationTypeNode,
+  parse,
+} from 'graphql';
 import type { Core, Principal } from '../domain/context.ts';
 import { type DomainError, Unavailable } from '../domain/errors.ts';
 import type { GraphCtx } from './context.ts';
-import { compileStored, DocumentRefused, Documents, operationOf, type PreparedDocument, type Run } from './documents.ts';
+import {
+  compileStored,
+  DocumentRefused,
+  Documents,
+  operationOf,
+  type PreparedDocument,
+  type Run,
+} from './documents.ts';
 import { type FaultPlace, formatGraphError, toDomainError } from './errors.ts';
 import { type GraphHttpAnswer, httpAnswer, mediaTypeFor, refusalAnswer } from './http-answer.ts';
 import { checkCost, graphLimits, mayReadSchema } from './limits.ts';
@@ -95,7 +109,12 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     if (operation.prepared.introspects && !mayReadSchema(core.settings, principal)) {
       throw new GraphQLError('introspection is switched off', { extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } });
     }
-    checkCost(schema, operation.prepared.document, operationOf(operation.prepared, operation.operationName), operation.variables);
+    checkCost(
+      schema,
+      operation.prepared.document,
+      operationOf(operation.prepared, operation.operationName),
+      operation.variables,
+    );
   };
 
   const jitPlugin: ApolloServerPlugin<GraphCtx> = {
@@ -110,7 +129,12 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
                 extensions: { code: 'BAD_REQUEST' },
               });
             }
-            const admitted = { prepared, kind: operation.operation, operationName: request.operationName, variables: request.variables ?? {} };
+            const admitted = {
+              prepared,
+              kind: operation.operation,
+              operationName: request.operationName,
+              variables: request.variables ?? {},
+            };
             checkOperation(admitted, contextValue.principal);
           } catch (error) {
             throw with400(error);
@@ -121,7 +145,10 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
           if (!operation || !prepared) return null;
           const run = documents.runOf(prepared, request.operationName);
           const result = finish(await inTime(run(undefined, contextValue, request.variables ?? {})), contextValue);
-          return { http: { status: undefined, headers: new HeaderMap() }, body: { kind: 'single', singleResult: result as ExecutionResult } };
+          return {
+            http: { status: undefined, headers: new HeaderMap() },
+            body: { kind: 'single', singleResult: result as ExecutionResult },
+          };
         },
       };
     },
@@ -154,7 +181,11 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     schema,
     format,
     refuse(error, { headers, requestId }) {
-      return refusalAnswer([formatGraphError(error, { log: core.log, requestId, hidesSchema: true })], error, mediaTypeFor(headers.accept));
+      return refusalAnswer(
+        [formatGraphError(error, { log: core.log, requestId, hidesSchema: true })],
+        error,
+        mediaTypeFor(headers.accept),
+      );
     },
     async http({ method, headers, search, body, ctx }) {
       try {
@@ -162,14 +193,21 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
         if (typeof query === 'string' && query !== '') documents.prepare(query);
       } catch (error) {
         if (!(error instanceof DocumentRefused)) return graph.refuse(error, { headers, requestId: ctx.requestId });
-        return httpAnswer({ errors: format(error.errors, ctx) }, { status: 400, requestId: ctx.requestId, mediaType: mediaTypeFor(headers.accept) });
+        return httpAnswer(
+          { errors: format(error.errors, ctx) },
+          { status: 400, requestId: ctx.requestId, mediaType: mediaTypeFor(headers.accept) },
+        );
       }
       const answer = await apollo.executeHTTPGraphQLRequest({
         httpGraphQLRequest: { method, search, body: method === 'GET' ? undefined : body, headers: headerMap(headers) },
         context: async () => ctx,
       });
       const text = answer.body.kind === 'complete' ? answer.body.string : '';
-      const rest = { mediaType: answer.headers.get('content-type') ?? '', allow: answer.headers.get('allow'), requestId: ctx.requestId };
+      const rest = {
+        mediaType: answer.headers.get('content-type') ?? '',
+        allow: answer.headers.get('allow'),
+        requestId: ctx.requestId,
+      };
       // Apollo writes errors first, so an answer without any is passed on as it is.
       if (!text.startsWith('{"errors"')) {
         return { status: answer.status ?? 200, headers: { 'content-type': rest.mediaType }, body: text };
@@ -214,7 +252,10 @@ function inTime(work: ExecutionResult | Promise<ExecutionResult>): ExecutionResu
   if (!(work instanceof Promise)) return work;
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      resolve({ data: null, errors: [wrapped(new Unavailable(`the operation took longer than ${graphLimits.deadlineMs / 1000} s`))] });
+      resolve({
+        data: null,
+        errors: [wrapped(new Unavailable(`the operation took longer than ${graphLimits.deadlineMs / 1000} s`))],
+      });
     }, graphLimits.deadlineMs);
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });

@@ -20,8 +20,10 @@ export function parseGlobalId(text: string): { type: string; id: string } | unde
 export function uuidOf(type: string, text: string, path: string): string {
   if (isUuid(text)) return text;
   const parsed = parseGlobalId(text);
-  if (parsed && parsed.type !== type) throw new InvalidInput(path, `must be the id of a ${type}, got one of a ${parsed.type}`);
-  if (!parsed || !isUuid(parsed.id)) throw new InvalidInput(path, `must be the id of a ${type}: as an answer gave it, or its bare UUID in lower case`);
+  if (parsed && parsed.type !== type)
+    throw new InvalidInput(path, `must be the id of a ${type}, got one of a ${parsed.type}`);
+  if (!parsed || !isUuid(parsed.id))
+    throw new InvalidInput(path, `must be the id of a ${type}: as an answer gave it, or its bare UUID in lower case`);
   return parsed.id;
 }
 

@@ -92,11 +92,13 @@ export function checkShape(document: DocumentNode): { introspects: boolean } {
     FragmentDefinition: (node) => checkNames(node.selectionSet),
     Field(node) {
       if (node.selectionSet) checkNames(node.selectionSet);
-      if (node.alias && ++aliases > graphLimits.aliases) throw tooComplex(`at most ${graphLimits.aliases} aliases are taken`);
+      if (node.alias && ++aliases > graphLimits.aliases)
+        throw tooComplex(`at most ${graphLimits.aliases} aliases are taken`);
       if (isSchemaField(node.name.value)) introspects = true;
     },
     Directive() {
-      if (++directives > graphLimits.directives) throw tooComplex(`at most ${graphLimits.directives} directives are taken`);
+      if (++directives > graphLimits.directives)
+        throw tooComplex(`at most ${graphLimits.directives} directives are taken`);
     },
     ListValue: deeper,
     ObjectValue: deeper,
@@ -151,7 +153,10 @@ class ShapeReader {
           if (below) shape.introspectionDepth = Math.max(shape.introspectionDepth, below.introspectionDepth);
         }
       } else {
-        const inner = selection.kind === Kind.INLINE_FRAGMENT ? this.read(selection.selectionSet) : this.#spread(selection.name.value);
+        const inner =
+          selection.kind === Kind.INLINE_FRAGMENT
+            ? this.read(selection.selectionSet)
+            : this.#spread(selection.name.value);
         shape.depth = Math.max(shape.depth, inner.depth);
         shape.introspectionDepth = Math.max(shape.introspectionDepth, inner.introspectionDepth);
         shape.fields += inner.fields;
@@ -184,7 +189,8 @@ function checkNames(selectionSet: SelectionSetNode): void {
       const name = nameOf(selection);
       if (name === undefined) continue;
       const times = (seen.get(name) ?? 0) + 1;
-      if (times > graphLimits.sameName) throw tooComplex(`at most ${graphLimits.sameName} equal fields are taken in one selection`);
+      if (times > graphLimits.sameName)
+        throw tooComplex(`at most ${graphLimits.sameName} equal fields are taken in one selection`);
       seen.set(name, times);
     }
   };
@@ -240,7 +246,8 @@ class CostReader {
     for (const selection of selectionSet.selections) {
       if (selection.kind === Kind.FIELD) {
         if (!selection.selectionSet || isSchemaField(selection.name.value)) continue;
-        const field = isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[selection.name.value] : undefined;
+        const field =
+          isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[selection.name.value] : undefined;
         const below = this.read(selection.selectionSet, field && getNamedType(field.type));
         cost += 1 + (field ? this.#pageSize(field, selection.arguments ?? []) : 1) * below;
       } else if (selection.kind === Kind.INLINE_FRAGMENT) {
@@ -263,14 +270,19 @@ class CostReader {
     return cost;
   }
 
-  #pageSize(field: GraphQLField<unknown, unknown>, given: readonly { name: { value: string }; value: ValueNode }[]): number {
+  #pageSize(
+    field: GraphQLField<unknown, unknown>,
+    given: readonly { name: { value: string }; value: ValueNode }[],
+  ): number {
     let pages = false;
     let size: number | undefined;
     for (const argument of field.args) {
       if (argument.name !== 'first' && argument.name !== 'last') continue;
       pages = true;
       const node = given.find((one) => one.name.value === argument.name)?.value;
-      const value = (node && this.#numberOf(node)) ?? (typeof argument.defaultValue === 'number' ? argument.defaultValue : undefined);
+      const value =
+        (node && this.#numberOf(node)) ??
+        (typeof argument.defaultValue === 'number' ? argument.defaultValue : undefined);
       if (value !== undefined) size = Math.max(size ?? 0, value);
     }
     return pages ? Math.min(largestPage, Math.max(1, size ?? defaultPage)) : 1;
@@ -289,7 +301,10 @@ class CostReader {
 
 /** A refusal by one of the limits; the routes answer it with 400. */
 export function tooComplex(message: string, node?: ASTNode): GraphQLError {
-  return new GraphQLError(`the operation is too complex: ${message}`, { nodes: node, extensions: { code: 'QUERY_TOO_COMPLEX' } });
+  return new GraphQLError(`the operation is too complex: ${message}`, {
+    nodes: node,
+    extensions: { code: 'QUERY_TOO_COMPLEX' },
+  });
 }
 
 function fragmentsOf(document: DocumentNode): Map<string, FragmentDefinitionNode> {

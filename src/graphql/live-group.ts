@@ -148,11 +148,22 @@ export async function renderReset(
   position: EventPosition,
 ): Promise<PreparedResult | undefined> {
   const requestId = `reset-${position.txid}.${position.id}`;
-  const payload: LivePayload = { kind: 'reset', cursor: encodeEventCursor(epoch, position), at: query.core.now(), reason };
-  return patiently(query, principal, requestId, () => true, async () => {
-    const ctx = createGraphCtx(query.core, { principal, requestId, address: 'live' });
-    return query.run(payload, ctx, query.variables);
-  });
+  const payload: LivePayload = {
+    kind: 'reset',
+    cursor: encodeEventCursor(epoch, position),
+    at: query.core.now(),
+    reason,
+  };
+  return patiently(
+    query,
+    principal,
+    requestId,
+    () => true,
+    async () => {
+      const ctx = createGraphCtx(query.core, { principal, requestId, address: 'live' });
+      return query.run(payload, ctx, query.variables);
+    },
+  );
 }
 
 // An event that falls into an outage of the database waits for it; else its clients would miss it without a word.
@@ -175,9 +186,12 @@ async function patiently(
       errors = [error];
     }
     const waitMs = patienceMs[attempt];
-    const mayHeal = (data === null || data === undefined) && errors.some((error) => toDomainError(error).code === 'UNAVAILABLE');
+    const mayHeal =
+      (data === null || data === undefined) && errors.some((error) => toDomainError(error).code === 'UNAVAILABLE');
     if (!mayHeal || waitMs === undefined) {
-      return { json: JSON.stringify({ errors: query.graph.format(errors, { principal, requestId }), data: data ?? null }) };
+      return {
+        json: JSON.stringify({ errors: query.graph.format(errors, { principal, requestId }), data: data ?? null }),
+      };
     }
     await sleep(waitMs);
     if (!isWanted()) return undefined;

@@ -10,7 +10,14 @@ import {
 } from 'graphql';
 import { type Core, createCtx, type Principal } from '../domain/context.ts';
 import { type EventFeed, feedBatch } from '../domain/event-feed.ts';
-import { comparePositions, decodeEventCursor, type EventPosition, type LoggedEvent, readEventLog, readEvents } from '../domain/events.ts';
+import {
+  comparePositions,
+  decodeEventCursor,
+  type EventPosition,
+  type LoggedEvent,
+  readEventLog,
+  readEvents,
+} from '../domain/events.ts';
 import { DocumentRefused, operationOf, type PreparedDocument } from './documents.ts';
 import type { AdmittedOperation, Graph } from './execute.ts';
 import { graphLimits } from './limits.ts';
@@ -37,7 +44,10 @@ export interface Live {
    * @throws DomainError no rights, or arguments or cursor that do not hold
    * @throws DocumentRefused variables that do not fit
    */
-  subscribe(operation: AdmittedOperation, caller: LiveCaller): Promise<AsyncIterableIterator<PreparedResult, undefined>>;
+  subscribe(
+    operation: AdmittedOperation,
+    caller: LiveCaller,
+  ): Promise<AsyncIterableIterator<PreparedResult, undefined>>;
   /** Tells whose older tokens are void; undefined: events were missed, it may be anybody's. */
   onRevoked(listener: (userId: string | undefined) => void): () => void;
   stop(): void;
@@ -90,9 +100,7 @@ class LiveGroups implements Live {
       onOverflow: caller.onOverflow,
     });
     if (cursor) {
-      void this.#replays
-        .run(() => this.#replay(groupKey, group, member, cursor))
-        .catch((error) => member.fail(error));
+      void this.#replays.run(() => this.#replay(groupKey, group, member, cursor)).catch((error) => member.fail(error));
     } else this.#join(groupKey, group, member, this.#feed.position);
     return member;
   }
@@ -185,7 +193,12 @@ class LiveGroups implements Live {
     for (const group of this.#groups.values()) group.restart(reason, this.#feed.epoch, this.#feed.position);
   }
 
-  async #replay(key: string, made: Group, member: Subscriber, cursor: { epoch: string; position: EventPosition }): Promise<void> {
+  async #replay(
+    key: string,
+    made: Group,
+    member: Subscriber,
+    cursor: { epoch: string; position: EventPosition },
+  ): Promise<void> {
     const resets = this.#resets;
     const log = await readEventLog(this.#core);
     const lost =
@@ -271,7 +284,11 @@ class Slots {
   }
 }
 
-function argumentsOf(definition: GraphQLField<unknown, unknown>, root: FieldNode, variables: Record<string, unknown>): Record<string, unknown> {
+function argumentsOf(
+  definition: GraphQLField<unknown, unknown>,
+  root: FieldNode,
+  variables: Record<string, unknown>,
+): Record<string, unknown> {
   try {
     return getArgumentValues(definition, root, variables);
   } catch (error) {
@@ -290,7 +307,8 @@ function rootField(prepared: PreparedDocument, operation: OperationDefinitionNod
       else {
         const name = selection.name.value;
         for (const definition of prepared.document.definitions) {
-          if (definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name) sets.push(definition.selectionSet);
+          if (definition.kind === Kind.FRAGMENT_DEFINITION && definition.name.value === name)
+            sets.push(definition.selectionSet);
         }
       }
     }

@@ -1,10 +1,10 @@
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { allow } from '../domain/access.ts';
-import { currentEventCursor } from '../domain/events.ts';
-import type { GraphCtx } from './context.ts';
 import { InvalidInput } from '../domain/errors.ts';
+import { currentEventCursor } from '../domain/events.ts';
 import { isUuid } from '../domain/ids.ts';
 import { findSource } from '../domain/messaging/sources/source.service.ts';
+import type { GraphCtx } from './context.ts';
 import { parseGlobalId } from './ids.ts';
 import { tellMembers } from './plain-fields.ts';
 import { CursorScalar } from './scalars.ts';

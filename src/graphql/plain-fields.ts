@@ -8,7 +8,8 @@ export const plainFieldResolvers = new Map<string, PlainResolver>();
  * list of 20 costs more than the fields themselves. Fields that read, or that not everybody may see, are no such thing.
  */
 export function plainFields<Root>(type: string, fields: Record<string, (root: Root) => unknown>): void {
-  for (const [field, resolve] of Object.entries(fields)) plainFieldResolvers.set(`${type}.${field}`, resolve as PlainResolver);
+  for (const [field, resolve] of Object.entries(fields))
+    plainFieldResolvers.set(`${type}.${field}`, resolve as PlainResolver);
 }
 
 type TypeName = (value: never) => string | undefined;

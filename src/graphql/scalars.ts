@@ -13,20 +13,26 @@ export function parseInstant(value: unknown): Date | undefined {
   const isDigits = typeof value === 'string' && /^\d{1,16}$/.test(value);
   if (!isDigits && typeof value !== 'number' && !(typeof value === 'string' && instant.test(value))) return undefined;
   const parsed = new Date(isDigits ? Number(value) : (value as string | number));
-  return Number.isInteger(typeof value === 'number' ? value : 0) && !Number.isNaN(parsed.getTime()) ? parsed : undefined;
+  return Number.isInteger(typeof value === 'number' ? value : 0) && !Number.isNaN(parsed.getTime())
+    ? parsed
+    : undefined;
 }
 
 export const DateTimeScalar = new GraphQLScalarType<Date, string>({
   name: 'DateTime',
-  description: 'RFC 3339 instant with milliseconds, always UTC. As input also with another zone, or epoch milliseconds.',
+  description:
+    'RFC 3339 instant with milliseconds, always UTC. As input also with another zone, or epoch milliseconds.',
   serialize: (value) => (value as Date).toISOString(),
   parseValue: (value) => {
     const parsed = parseInstant(value);
-    if (!parsed) throw new GraphQLError(`must be ISO 8601 with a zone or epoch milliseconds, got ${JSON.stringify(value)}`);
+    if (!parsed)
+      throw new GraphQLError(`must be ISO 8601 with a zone or epoch milliseconds, got ${JSON.stringify(value)}`);
     return parsed;
   },
   parseLiteral: (node) => {
-    const parsed = parseInstant(node.kind === Kind.INT ? Number(node.value) : node.kind === Kind.STRING ? node.value : undefined);
+    const parsed = parseInstant(
+      node.kind === Kind.INT ? Number(node.value) : node.kind === Kind.STRING ? node.value : undefined,
+    );
     if (!parsed) throw new GraphQLError('must be ISO 8601 with a zone or epoch milliseconds', { nodes: node });
     return parsed;
   },

@@ -4,7 +4,10 @@ import {
   type GraphQLSchema,
   type GraphQLTypeResolver,
   isAbstractType,
-  isObjectType, lexicographicSortSchema, printSchema } from 'graphql';
+  isObjectType,
+  lexicographicSortSchema,
+  printSchema,
+} from 'graphql';
 import { buildSchema, type PubSub } from 'type-graphql';
 import { UserResolver } from './accounts/users/user.resolver.ts';
 import { globalId } from './ids.ts';

@@ -1,6 +1,12 @@
 import { DomainError, type ErrorCode, type Fault } from '../domain/errors.ts';
 import { toDomainError, UnsupportedMediaType } from '../graphql/execute.ts';
-import type { RestAnswer } from './run-row.ts';
+
+export interface RestAnswer {
+  status: number;
+  headers?: Record<string, string>;
+  /** Undefined: an empty body. */
+  body?: unknown;
+}
 
 /** What the Airy contract answers for each code, where a row says nothing else. */
 const statuses: Record<ErrorCode, number> = {
@@ -34,11 +40,16 @@ const renamed: Record<string, string> = {
  *
  * @param own statuses of the row where they differ
  */
-export function errorAnswer(error: unknown, requestId: string, own: Partial<Record<ErrorCode, number>> = {}): RestAnswer {
+export function errorAnswer(
+  error: unknown,
+  requestId: string,
+  own: Partial<Record<ErrorCode, number>> = {},
+): RestAnswer {
   const fault = toDomainError(error);
   const status = fault instanceof UnsupportedMediaType ? 415 : (own[fault.code] ?? statuses[fault.code]);
   const headers: Record<string, string> = {};
-  if (fault.retryAfterMs !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(fault.retryAfterMs / 1000)));
+  if (fault.retryAfterMs !== undefined)
+    headers['retry-after'] = String(Math.max(1, Math.ceil(fault.retryAfterMs / 1000)));
   if (fault.code === 'UNAUTHENTICATED') return { status, headers };
   if (fault.code === 'INTERNAL_SERVER_ERROR') {
     return { status, headers, body: { message: fault.message, request_id: requestId } };
@@ -47,7 +58,9 @@ export function errorAnswer(error: unknown, requestId: string, own: Partial<Reco
 }
 
 function errorBody(fault: DomainError): { message: string; errors?: Fault[] } {
-  const errors = fault.faults.map(({ path, message }) => ({ path: restPath(path), message })).filter(({ path }) => path !== '');
+  const errors = fault.faults
+    .map(({ path, message }) => ({ path: restPath(path), message }))
+    .filter(({ path }) => path !== '');
   if (errors.length === 0) return { message: fault.faults[0]?.message ?? fault.message };
   const [first] = errors;
   const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';

@@ -2,14 +2,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import { type ErrorCode, type Fault, InvalidInput } from '../domain/errors.ts';
 import type { Graph, GraphCtx } from '../graphql/execute.ts';
-import { errorAnswer } from './errors.ts';
+import { errorAnswer, type RestAnswer } from './errors.ts';
 
-export interface RestAnswer {
-  status: number;
-  headers?: Record<string, string>;
-  /** Undefined: an empty body. */
-  body?: unknown;
-}
+export type { RestAnswer } from './errors.ts';
 
 /** One row of a contract's table, ready to be served. */
 export interface RestRoute {
@@ -72,7 +67,11 @@ function compileRow(graph: Graph, name: string, one: Row): RestRoute {
         return { status, body: one.out?.(data, read) };
       } catch (error) {
         const answer = refuse(error, ctx.requestId);
-        if (answer.status >= 500) ctx.core.log[answer.status === 500 ? 'error' : 'warn']({ err: error, requestId: ctx.requestId, route: name }, 'request failed');
+        if (answer.status >= 500)
+          ctx.core.log[answer.status === 500 ? 'error' : 'warn'](
+            { err: error, requestId: ctx.requestId, route: name },
+            'request failed',
+          );
         return answer;
       }
     },
@@ -82,11 +81,16 @@ function compileRow(graph: Graph, name: string, one: Row): RestRoute {
 function parse(schema: z.ZodType<Variables>, body: unknown): Variables {
   const result = schema.safeParse(body, { error: sentence });
   if (result.success) return result.data;
-  throw new InvalidInput(result.error.issues.map((issue): Fault => ({ path: pathText(issue.path), message: issue.message })));
+  throw new InvalidInput(
+    result.error.issues.map((issue): Fault => ({ path: pathText(issue.path), message: issue.message })),
+  );
 }
 
 function pathText(path: PropertyKey[]): string {
-  return path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('').replace(/^\./, '');
+  return path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+    .join('')
+    .replace(/^\./, '');
 }
 
 const kinds: Record<string, string> = {
@@ -102,7 +106,9 @@ const kinds: Record<string, string> = {
 // What was wrong and what would be right, without the library's words.
 function sentence(issue: z.core.$ZodRawIssue): string | undefined {
   if (issue.code === 'invalid_type') {
-    return issue.input === undefined ? 'is required' : `must be ${kinds[issue.expected] ?? issue.expected}, got ${shown(issue.input)}`;
+    return issue.input === undefined
+      ? 'is required'
+      : `must be ${kinds[issue.expected] ?? issue.expected}, got ${shown(issue.input)}`;
   }
   return undefined;
 }

@@ -16,7 +16,10 @@ export function requestIdOf(message: IncomingMessage): string {
  */
 export function addressOf(message: IncomingMessage, trustProxy: boolean): string {
   const forwarded = trustProxy ? message.headers['x-forwarded-for'] : undefined;
-  const last = String(forwarded ?? '').split(',').at(-1)?.trim();
+  const last = String(forwarded ?? '')
+    .split(',')
+    .at(-1)
+    ?.trim();
   return last || message.socket.remoteAddress || 'unknown';
 }
 

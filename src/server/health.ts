@@ -7,10 +7,14 @@ const keptMs = 500;
 const patienceMs = 1_500;
 
 /** `/health/live`: the process runs. `/health/ready`: it may be sent requests. */
-export function healthRoutes(app: FastifyInstance, { status, isDraining }: { status: DatabaseStatus; isDraining(): boolean }): void {
+export function healthRoutes(
+  app: FastifyInstance,
+  { status, isDraining }: { status: DatabaseStatus; isDraining(): boolean },
+): void {
   let looked: { at: number; ready: Promise<boolean> } | undefined;
   const isReady = () => {
-    if (!looked || performance.now() - looked.at > keptMs) looked = { at: performance.now(), ready: inTime(status.isReady()) };
+    if (!looked || performance.now() - looked.at > keptMs)
+      looked = { at: performance.now(), ready: inTime(status.isReady()) };
     return looked.ready;
   };
   app.get('/health/live', async () => ({ status: 'live' }));

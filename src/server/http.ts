@@ -76,7 +76,10 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
     reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' });
     if (isDraining) reply.header('connection', 'close');
     if (request.raw.rawHeaders.length / 2 > maxHeaders) {
-      return reply.code(431).header('connection', 'close').send({ message: `at most ${maxHeaders} headers are taken` });
+      return reply
+        .code(431)
+        .header('connection', 'close')
+        .send({ message: `at most ${maxHeaders} headers are taken` });
     }
     // The router decodes %2e and the like; one path has one spelling here.
     if (/[%\\]|\/\//.test(pathOf(request.raw.url))) return reply.callNotFound();
@@ -115,8 +118,12 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
 
   const sockets = createSockets({ core, graph, live });
   app.server.on('upgrade', (request, socket, head) => {
-    if (isDraining) socket.end('HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
-    else if (pathOf(request.url) !== '/graphql') socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    if (isDraining)
+      socket.end(
+        'HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
+      );
+    else if (pathOf(request.url) !== '/graphql')
+      socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
     else sockets.accept(request, socket, head);
   });
   await app.ready();
@@ -151,12 +158,21 @@ function answerTheRest(app: FastifyInstance, parts: ServerParts): void {
     const methods = allowed.get(pathOf(request.raw.url));
     if (!methods) return reply.code(404).send({ message: 'there is nothing at this address' });
     const list = [...methods].join(', ');
-    return reply.code(405).header('allow', list).send({ message: `this address takes ${list} only` });
+    return reply
+      .code(405)
+      .header('allow', list)
+      .send({ message: `this address takes ${list} only` });
   });
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const status = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500 ? error.statusCode : 500;
+    const status =
+      error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500 ? error.statusCode : 500;
     if (status === 500) parts.core.log.error({ requestId: request.id, err: error }, 'unforeseen error');
-    return reply.code(status).send({ message: status === 500 ? 'something went wrong on our side' : 'this request is not valid', requestId: request.id });
+    return reply
+      .code(status)
+      .send({
+        message: status === 500 ? 'something went wrong on our side' : 'this request is not valid',
+        requestId: request.id,
+      });
   });
 }
 
@@ -175,7 +191,10 @@ const clientErrors: Record<string, [number, string, string]> = {
 };
 
 // What Node's parser refuses never becomes a request: the answer is written by hand.
-function answerClientError(error: Error & { code?: string }, socket: Socket & { _httpMessage?: ServerResponse | null }): void {
+function answerClientError(
+  error: Error & { code?: string },
+  socket: Socket & { _httpMessage?: ServerResponse | null },
+): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const [status, reason, message] = clientErrors[error.code ?? ''] ?? [400, 'Bad Request', 'this is not valid HTTP'];
   if (socket.writable && !socket._httpMessage?.headersSent) {

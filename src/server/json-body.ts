@@ -76,7 +76,10 @@ async function discard(message: IncomingMessage): Promise<void> {
         resolve();
       }
     });
-    message.once('end', resolve).once('close', resolve).once('error', () => resolve());
+    message
+      .once('end', resolve)
+      .once('close', resolve)
+      .once('error', () => resolve());
   });
   await Promise.race([ended, sleep(discardLimits.ms)]);
   message.pause();

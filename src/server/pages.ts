@@ -6,7 +6,10 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 const year = 365 * 86_400;
 
 /** The built pages under `webDir`: the GraphQL IDE and its assets, whose names change with their content. */
-export async function pageRoutes(app: FastifyInstance, { webDir, isProduction }: { webDir: string; isProduction: boolean }): Promise<void> {
+export async function pageRoutes(
+  app: FastifyInstance,
+  { webDir, isProduction }: { webDir: string; isProduction: boolean },
+): Promise<void> {
   const isBuilt = existsSync(webDir);
   if (isBuilt) await app.register(files, { root: webDir, serve: false, cacheControl: false });
   await app.register(async (pages) => {

@@ -22,7 +22,11 @@ async function run(core: Core, route: RestRoute, request: FastifyRequest): Promi
     const bytes = await readBody(request.raw, route.maxBodyBytes);
     const principal = await principalOf(core, request.raw);
     const body = bytes ? parseJson(bytes) : {};
-    const ctx = createGraphCtx(core, { principal, requestId: request.id, address: addressOf(request.raw, core.settings.trustProxy) });
+    const ctx = createGraphCtx(core, {
+      principal,
+      requestId: request.id,
+      address: addressOf(request.raw, core.settings.trustProxy),
+    });
     return await route.answer(ctx, { body, headers: request.headers });
   } catch (error) {
     return route.refuse(error, request.id);

@@ -7,7 +7,14 @@ import { handleProtocols, makeServer, type Server } from 'graphql-ws';
 import { WebSocketServer } from 'ws';
 import { authenticate } from '../domain/authentication.ts';
 import { TooLarge } from '../domain/errors.ts';
-import { type AdmittedOperation, type Core, createGraphCtx, DocumentRefused, type Graph, toDomainError } from '../graphql/execute.ts';
+import {
+  type AdmittedOperation,
+  type Core,
+  createGraphCtx,
+  DocumentRefused,
+  type Graph,
+  toDomainError,
+} from '../graphql/execute.ts';
 import type { Live, PreparedResult } from '../graphql/live.ts';
 import { addressOf } from './caller.ts';
 import { maxGraphBytes } from './graphql-route.ts';
@@ -49,7 +56,12 @@ class GraphSockets implements Sockets {
   readonly #core: Core;
   readonly #graph: Graph;
   readonly #live: Live;
-  readonly #upgrades = new WebSocketServer({ noServer: true, maxPayload: maxGraphBytes, handleProtocols, clientTracking: false });
+  readonly #upgrades = new WebSocketServer({
+    noServer: true,
+    maxPayload: maxGraphBytes,
+    handleProtocols,
+    clientTracking: false,
+  });
   readonly #protocol: Server<Extra>;
   readonly #open = new Set<Connection>();
   readonly #byUser = new Map<string, Set<Connection>>();
@@ -111,7 +123,8 @@ class GraphSockets implements Sockets {
         }
       },
       execute: ({ contextValue }) => this.#execute(contextValue as SocketOperation),
-      subscribe: ({ contextValue }) => (contextValue as SocketOperation).iterator as unknown as AsyncGenerator<ExecutionResult>,
+      subscribe: ({ contextValue }) =>
+        (contextValue as SocketOperation).iterator as unknown as AsyncGenerator<ExecutionResult>,
       onNext: ({ extra }, _id, _payload, _args, result) =>
         extra.connection.mark((result as unknown as PreparedResult).json) as ExecutionResult,
       onError: ({ extra }, _id, _payload, errors) => {
@@ -140,7 +153,11 @@ class GraphSockets implements Sockets {
     return true;
   }
 
-  async #begin(connection: Connection, payload: Parameters<Graph['admit']>[0], requestId: string): Promise<SocketOperation> {
+  async #begin(
+    connection: Connection,
+    payload: Parameters<Graph['admit']>[0],
+    requestId: string,
+  ): Promise<SocketOperation> {
     const { principal, address } = connection;
     const admitted = this.#graph.admit(payload, principal);
     const begun: SocketOperation = { admitted, requestId, connection };
@@ -200,7 +217,13 @@ function errorsOf(error: unknown, requestId: string): GraphQLError[] {
   const errors = error instanceof DocumentRefused ? error.errors : [error];
   return errors.map((one) => {
     const message = one instanceof Error ? one.message : String(one);
-    if (!(one instanceof GraphQLError)) return new GraphQLError(message, { originalError: one as Error, extensions: { requestId } });
-    return new GraphQLError(message, { nodes: one.nodes, source: one.source, positions: one.positions, extensions: { ...one.extensions, requestId } });
+    if (!(one instanceof GraphQLError))
+      return new GraphQLError(message, { originalError: one as Error, extensions: { requestId } });
+    return new GraphQLError(message, {
+      nodes: one.nodes,
+      source: one.source,
+      positions: one.positions,
+      extensions: { ...one.extensions, requestId },
+    });
   });
 }

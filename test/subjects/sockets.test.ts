@@ -25,8 +25,8 @@ class RawSocket {
   readonly closed: Promise<{ code: number; reason: string }>;
   readonly ws: WebSocket;
 
-  constructor(url: string, protocol: string | undefined = 'graphql-transport-ws') {
-    this.ws = protocol === undefined ? new WebSocket(url) : new WebSocket(url, protocol);
+  constructor(url: string, protocols: string[] = ['graphql-transport-ws']) {
+    this.ws = new WebSocket(url, protocols);
     this.ws.on('message', (data) => this.messages.push(JSON.parse(String(data)) as Message));
     this.ws.on('error', () => undefined);
     this.closed = new Promise((resolve) => this.ws.once('close', (code, reason) => resolve({ code, reason: String(reason) })));
@@ -89,7 +89,7 @@ describe('GraphQL over WebSocket', () => {
 
   describe('closes with', () => {
     it('4406 without the subprotocol', async () => {
-      expect((await new RawSocket(app.wsUrl, undefined).closed).code).toBe(4406);
+      expect((await new RawSocket(app.wsUrl, []).closed).code).toBe(4406);
     });
 
     it.each<[string, unknown]>([

@@ -7,8 +7,9 @@ import { pino } from 'pino';
 import { WebSocket } from 'ws';
 import { loadSettings } from '../../src/config.ts';
 import { createUser, userToken } from '../../src/domain/accounts/users/user.service.ts';
-import { type Core, type Mail, type Role, type Settings, systemCtx } from '../../src/domain/context.ts';
+import { type Core, type Role, type Settings, systemCtx } from '../../src/domain/context.ts';
 import { sourceThingId } from '../../src/domain/ids.ts';
+import type { Mail } from '../../src/domain/mail.ts';
 import { type Parley, type Stand, start } from '../../src/main.ts';
 import { createTestDatabase } from './database.ts';
 
@@ -97,7 +98,11 @@ function clientOf({ url, core }: Parley) {
 
   const rest = (name: string, body?: unknown, caller: Caller = {}) => post(`/${name}`, body, caller);
   const graphql = (query: string, variables?: unknown, { token, headers }: Caller = {}) =>
-    post('/graphql', { query, variables }, { headers: { ...(token && { authorization: `Bearer ${token}` }), ...headers } });
+    post(
+      '/graphql',
+      { query, variables },
+      { headers: { ...(token && { authorization: `Bearer ${token}` }), ...headers } },
+    );
 
   /** The data of a GraphQL answer; fails the test when it has errors. */
   async function data(query: string, variables: unknown, token: string): Promise<Json> {
@@ -106,7 +111,10 @@ function clientOf({ url, core }: Parley) {
     return body.data;
   }
 
-  function subscribe(query: string, { token, variables }: { token: string; variables?: Record<string, unknown> }): Subscription {
+  function subscribe(
+    query: string,
+    { token, variables }: { token: string; variables?: Record<string, unknown> },
+  ): Subscription {
     const client: Client = createClient({
       url: wsUrl,
       webSocketImpl: WebSocket,
@@ -138,7 +146,10 @@ function parsed(text: string): Json {
 }
 
 let made = 0;
-const unique = (): string => `${process.pid}-${(made += 1)}`;
+function unique(): string {
+  made += 1;
+  return `${process.pid}-${made}`;
+}
 
 type Rest = (name: string, body?: unknown, caller?: Caller) => Promise<RestResult>;
 
@@ -160,7 +171,13 @@ function factories(core: Core, rest: Rest) {
   const make = {
     /** A user with a token of the role. */
     async user({ role = 'AGENT' as Role, email = `user-${unique()}@example.com`, password = 'correct horse' } = {}) {
-      const account = await createUser(systemCtx(core, 'test'), { email, password, firstName: 'Grace', lastName: 'Hopper', role });
+      const account = await createUser(systemCtx(core, 'test'), {
+        email,
+        password,
+        firstName: 'Grace',
+        lastName: 'Hopper',
+        role,
+      });
       return { id: account.id, email, password, token: userToken(core, account) };
     },
 
@@ -170,14 +187,30 @@ function factories(core: Core, rest: Rest) {
       return admin;
     },
 
-    async source({ sourceId = `source-${unique()}`, actionEndpoint }: { sourceId?: string; actionEndpoint?: string } = {}): Promise<MadeSource> {
+    async source({
+      sourceId = `source-${unique()}`,
+      actionEndpoint,
+    }: {
+      sourceId?: string;
+      actionEndpoint?: string;
+    } = {}): Promise<MadeSource> {
       const { token } = await make.admin();
-      const body = await expectStatus(rest('sources.create', { source_id: sourceId, action_endpoint: actionEndpoint }, { token }), 200);
+      const body = await expectStatus(
+        rest('sources.create', { source_id: sourceId, action_endpoint: actionEndpoint }, { token }),
+        200,
+      );
       return { sourceId, token: body.token, signingSecret: body.signing_secret };
     },
 
     async channel(source: MadeSource, sourceChannelId = `channel-${unique()}`) {
-      const body = await expectStatus(rest('sources.channels.create', { source_channel_id: sourceChannelId, name: 'A channel' }, { token: source.token }), 201);
+      const body = await expectStatus(
+        rest(
+          'sources.channels.create',
+          { source_channel_id: sourceChannelId, name: 'A channel' },
+          { token: source.token },
+        ),
+        201,
+      );
       return { id: body.id as string, sourceChannelId };
     },
 
@@ -205,7 +238,12 @@ function factories(core: Core, rest: Rest) {
       channel,
       displayName,
       messages = [{}],
-    }: { source?: MadeSource; channel?: { sourceChannelId: string }; displayName?: string; messages?: Record<string, unknown>[] } = {}) {
+    }: {
+      source?: MadeSource;
+      channel?: { sourceChannelId: string };
+      displayName?: string;
+      messages?: Record<string, unknown>[];
+    } = {}) {
       const by = source ?? (await make.source());
       const on = channel ?? (await make.channel(by));
       const sourceConversationId = `conversation-${unique()}`;
@@ -217,7 +255,13 @@ function factories(core: Core, rest: Rest) {
       const answer = await make.webhook(by, {
         messages: messages.map((message) => make.webhookMessage({ ...place, ...message })),
         metadata: displayName
-          ? [{ namespace: 'conversation', source_id: sourceConversationId, metadata: { contact: { display_name: displayName } } }]
+          ? [
+              {
+                namespace: 'conversation',
+                source_id: sourceConversationId,
+                metadata: { contact: { display_name: displayName } },
+              },
+            ]
           : [],
       });
       return {

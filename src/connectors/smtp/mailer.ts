@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createTransport } from 'nodemailer';
 import type { Logger } from 'pino';
-import type { Mail, Mailer } from '../../domain/context.ts';
+import type { Mail, Mailer } from '../../domain/mail.ts';
 
 /** The mailer of the operator's SMTP server; with none, mails are written to a folder and the log says where. */
 export function createMailer(settings: { smtpUrl?: string; mailFrom: string; dataDir: string }, log: Logger): Mailer {

@@ -1,4 +1,16 @@
-import { Arg, Ctx, createUnionType, Field, FieldResolver, ID, InterfaceType, ObjectType, Resolver, Root, Subscription } from 'type-graphql';
+import {
+  Arg,
+  Ctx,
+  createUnionType,
+  Field,
+  FieldResolver,
+  ID,
+  InterfaceType,
+  ObjectType,
+  Resolver,
+  Root,
+  Subscription,
+} from 'type-graphql';
 import { allow } from '../../domain/access.ts';
 import type { LoggedEvent } from '../../domain/events.ts';
 import { getConversation } from '../../domain/messaging/conversations/conversation.service.ts';
@@ -47,7 +59,8 @@ class TagEvent extends EventType {
 @ObjectType({
   implements: EventType,
   simpleResolvers: true,
-  description: 'The cursor asked for is older than the log, or of another one: load the lists again, then go on from here.',
+  description:
+    'The cursor asked for is older than the log, or of another one: load the lists again, then go on from here.',
 })
 class ResetEvent extends EventType {
   @Field(() => String, { description: 'Why.' })

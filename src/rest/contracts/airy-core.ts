@@ -1,7 +1,16 @@
 import { z } from 'zod';
 import { NotFound } from '../../domain/errors.ts';
 import { type Row, row } from '../run-row.ts';
-import { anyJson, id, optionalText, type PageInfoData, pageAnswer, pageFields, pageVariables, text } from './airy.inputs.ts';
+import {
+  anyJson,
+  id,
+  optionalText,
+  type PageInfoData,
+  pageAnswer,
+  pageFields,
+  pageVariables,
+  text,
+} from './airy.inputs.ts';
 import {
   type ChannelData,
   type ConversationData,
@@ -42,7 +51,9 @@ export const airyCore: Record<string, Row> = {
     runs: `mutation ($input: SignUpInput!) { session: signUp(input: $input) { ${sessionFields} } }`,
     in: z
       .object({ email: text, password: text, first_name: text, last_name: text })
-      .transform(({ first_name: firstName, last_name: lastName, ...rest }) => ({ input: { ...rest, firstName, lastName } })),
+      .transform(({ first_name: firstName, last_name: lastName, ...rest }) => ({
+        input: { ...rest, firstName, lastName },
+      })),
     out: sessionPayload,
     // An e-mail that is in use already.
     errors: { CONFLICT: 401 },
@@ -57,7 +68,9 @@ export const airyCore: Record<string, Row> = {
 
   'users.password-reset': row({
     runs: 'mutation ($input: ResetPasswordInput!) { resetPassword(input: $input) { done } }',
-    in: z.object({ token: text, new_password: text }).transform(({ token, new_password: newPassword }) => ({ input: { token, newPassword } })),
+    in: z
+      .object({ token: text, new_password: text })
+      .transform(({ token, new_password: newPassword }) => ({ input: { token, newPassword } })),
     out: emptyObject,
   }),
 
@@ -76,7 +89,11 @@ export const airyCore: Record<string, Row> = {
         filters: z.literal('', 'filters are not offered yet: leave the field out or empty').nullish(),
       })
       .transform(pageVariables),
-    out: ({ conversations }: { conversations: PageData & { nodes: ConversationData[]; filteredTotal: number | null; unreadTotal: number | null } }) => ({
+    out: ({
+      conversations,
+    }: {
+      conversations: PageData & { nodes: ConversationData[]; filteredTotal: number | null; unreadTotal: number | null };
+    }) => ({
       data: conversations.nodes.map(conversationPayload),
       ...pageAnswer(conversations.pageInfo, conversations, { badge_unread_count: conversations.unreadTotal }),
     }),
@@ -101,8 +118,13 @@ export const airyCore: Record<string, Row> = {
   'messages.list': row({
     runs: `query ($id: ID!, ${pageParameters}) { conversation(id: $id) { sourceId messages(${pageArguments}) {
       nodes { ${messageFields} } ${pageInfoFields} total } } }`,
-    in: z.object({ conversation_id: id, ...pageFields }).transform(({ conversation_id, ...page }) => ({ id: conversation_id, ...pageVariables(page) })),
-    out: ({ conversation }: { conversation: { sourceId: string; messages: PageData & { nodes: MessageData[] } } | null }, variables) => {
+    in: z
+      .object({ conversation_id: id, ...pageFields })
+      .transform(({ conversation_id, ...page }) => ({ id: conversation_id, ...pageVariables(page) })),
+    out: (
+      { conversation }: { conversation: { sourceId: string; messages: PageData & { nodes: MessageData[] } } | null },
+      variables,
+    ) => {
       if (!conversation) throw new NotFound('conversation', variables.id);
       const { messages, sourceId } = conversation;
       const place = { sourceId, conversationId: variables.id };
@@ -116,25 +138,37 @@ export const airyCore: Record<string, Row> = {
   'messages.send': row({
     runs: `mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
       message { ${messageFields} conversation { legacyId sourceId } } } }`,
-    in: z.object({ conversation_id: id, message: anyJson }).transform((body) => ({ input: { conversationId: body.conversation_id, content: body.message } })),
+    in: z
+      .object({ conversation_id: id, message: anyJson })
+      .transform((body) => ({ input: { conversationId: body.conversation_id, content: body.message } })),
     headers: ({ input }, headers) => {
       const key = headers['idempotency-key'];
       return { input: { ...input, ...(typeof key === 'string' && { idempotencyKey: key }) } };
     },
-    out: ({ sendMessage: { message } }: { sendMessage: { message: MessageData & { conversation: { legacyId: string; sourceId: string } } } }) =>
-      messagePayload(message, { sourceId: message.conversation.sourceId, conversationId: message.conversation.legacyId }),
+    out: ({
+      sendMessage: { message },
+    }: {
+      sendMessage: { message: MessageData & { conversation: { legacyId: string; sourceId: string } } };
+    }) =>
+      messagePayload(message, {
+        sourceId: message.conversation.sourceId,
+        conversationId: message.conversation.legacyId,
+      }),
   }),
 
   'channels.list': row({
     runs: `query ($sourceId: String) { connectedChannels(sourceId: $sourceId) {
       legacyId name sourceChannelId connected imageUrl metadata sourceId } }`,
     in: z.object({ source: optionalText }).transform(({ source }) => ({ sourceId: source })),
-    out: ({ connectedChannels }: { connectedChannels: ChannelData[] }) => ({ data: connectedChannels.map(channelPayload) }),
+    out: ({ connectedChannels }: { connectedChannels: ChannelData[] }) => ({
+      data: connectedChannels.map(channelPayload),
+    }),
   }),
 
   'channels.disconnect': row({
     runs: 'mutation ($input: ChannelInput!) { disconnectChannel(input: $input) { changed } }',
-    status: ({ disconnectChannel }: { disconnectChannel: { changed: boolean } }) => (disconnectChannel.changed ? 200 : 202),
+    status: ({ disconnectChannel }: { disconnectChannel: { changed: boolean } }) =>
+      disconnectChannel.changed ? 200 : 202,
     in: z.object({ channel_id: id }).transform((body) => ({ input: { channelId: body.channel_id } })),
     out: emptyObject,
     errors: { NOT_FOUND: 400 },
@@ -144,8 +178,14 @@ export const airyCore: Record<string, Row> = {
     runs: `mutation ($input: MessageInput!) { retryMessage(input: $input) {
       message { ${messageFields} conversation { legacyId sourceId } } } }`,
     in: z.object({ message_id: id }).transform((body) => ({ input: { messageId: body.message_id } })),
-    out: ({ retryMessage: { message } }: { retryMessage: { message: MessageData & { conversation: { legacyId: string; sourceId: string } } } }) =>
-      messagePayload(message, { sourceId: message.conversation.sourceId, conversationId: message.conversation.legacyId }),
+    out: ({
+      retryMessage: { message },
+    }: {
+      retryMessage: { message: MessageData & { conversation: { legacyId: string; sourceId: string } } };
+    }) =>
+      messagePayload(message, {
+        sourceId: message.conversation.sourceId,
+        conversationId: message.conversation.legacyId,
+      }),
   }),
 };
-

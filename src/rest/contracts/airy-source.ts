@@ -120,8 +120,11 @@ export const airySource: Record<string, Row> = {
     in: z
       .object({ source_channel_id: text, name: text, metadata: jsonObject.nullish() })
       .transform(({ source_channel_id: sourceChannelId, ...rest }) => ({ input: { ...rest, sourceChannelId } })),
-    out: ({ createSourceChannel: made }: { createSourceChannel: { token: string | null; channel: SourceChannelData } }) =>
-      sourceChannelPayload(made.channel, made.token === null ? {} : { token: made.token }),
+    out: ({
+      createSourceChannel: made,
+    }: {
+      createSourceChannel: { token: string | null; channel: SourceChannelData };
+    }) => sourceChannelPayload(made.channel, made.token === null ? {} : { token: made.token }),
   }),
 
   'sources.channels.list': row({

@@ -8,13 +8,16 @@ export const text = z.string();
 export const optionalText = z.string().nullish();
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-export const id = z.string().regex(uuid, { error: (issue) => `must be a UUID in lower case, got ${shown(issue.input)}` });
+export const id = z
+  .string()
+  .regex(uuid, { error: (issue) => `must be a UUID in lower case, got ${shown(issue.input)}` });
 
 /** Epoch milliseconds as a number or digits, or ISO 8601 with a zone. */
 export const instant = z.unknown().transform((value, check) => {
   const parsed = value instanceof Date ? undefined : parseInstant(value);
   if (parsed) return parsed;
-  const message = value === undefined ? 'is required' : `must be epoch milliseconds or ISO 8601 with a zone, got ${shown(value)}`;
+  const message =
+    value === undefined ? 'is required' : `must be epoch milliseconds or ISO 8601 with a zone, got ${shown(value)}`;
   check.addIssue({ code: 'custom', message });
   return z.NEVER;
 });
@@ -27,14 +30,20 @@ export const jsonObject = z.record(z.string(), z.unknown());
 export const nothing = z.object({}).transform(() => ({}));
 
 const previousMark = 'before:';
-const pageSize = z.int('must be a whole number, 0 for the default').min(0, 'must be a whole number, 0 for the default').nullish();
+const pageSize = z
+  .int('must be a whole number, 0 for the default')
+  .min(0, 'must be a whole number, 0 for the default')
+  .nullish();
 const cursor = z.union([z.string(), z.int().min(0)], 'must be a cursor that this list gave').nullish();
 
 /** `cursor` and `page_size` of a body. */
 export const pageFields = { cursor, page_size: pageSize };
 
 /** The arguments of a connection for them: a previous cursor carries a mark, so that one field goes both ways. */
-export function pageVariables(page: { cursor?: string | number | null; page_size?: number | null }): Record<string, unknown> {
+export function pageVariables(page: {
+  cursor?: string | number | null;
+  page_size?: number | null;
+}): Record<string, unknown> {
   const size = page.page_size ?? 0;
   const place = page.cursor == null ? '' : String(page.cursor);
   if (place.startsWith(previousMark)) return { last: size, before: place.slice(previousMark.length) };
@@ -49,7 +58,11 @@ export interface PageInfoData {
 }
 
 /** Both dialects' words on where the page stands. */
-export function pageAnswer(pageInfo: PageInfoData, totals: { total: number | null; filteredTotal: number | null }, more: Record<string, unknown> = {}) {
+export function pageAnswer(
+  pageInfo: PageInfoData,
+  totals: { total: number | null; filteredTotal: number | null },
+  more: Record<string, unknown> = {},
+) {
   const previous = pageInfo.hasPreviousPage && pageInfo.startCursor ? `${previousMark}${pageInfo.startCursor}` : null;
   const next = pageInfo.hasNextPage ? pageInfo.endCursor : null;
   return {

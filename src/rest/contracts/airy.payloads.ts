@@ -33,7 +33,13 @@ export const messageFields = `
     ... on Source { legacyId name imageUrl } }`;
 
 const states = { PENDING: 'pending', SENT: 'pending', DELIVERED: 'delivered', READ: 'delivered', FAILED: 'failed' };
-const senderTypes = { CONTACT: 'source_contact', SOURCE: 'source_user', USER: 'app_user', BOT: 'app_user', CAMPAIGN: 'app_user' };
+const senderTypes = {
+  CONTACT: 'source_contact',
+  SOURCE: 'source_user',
+  USER: 'app_user',
+  BOT: 'app_user',
+  CAMPAIGN: 'app_user',
+};
 
 /** Where a message stands: what its sender's default name is made of. */
 export interface MessagePlace {
@@ -70,7 +76,11 @@ function senderPayload({ sender, senderId }: MessageData, place: MessagePlace) {
       return { id: sender.legacyId, name, avatar_url: sender.avatarUrl ?? null };
     }
     case 'User':
-      return { id: sender.legacyId, name: `${sender.firstName} ${sender.lastName}`, avatar_url: sender.avatarUrl ?? null };
+      return {
+        id: sender.legacyId,
+        name: `${sender.firstName} ${sender.lastName}`,
+        avatar_url: sender.avatarUrl ?? null,
+      };
     case 'Source':
       return { id: senderId, name: sender.name ?? sender.legacyId, avatar_url: sender.imageUrl ?? null };
     default:

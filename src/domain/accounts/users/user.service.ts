@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { allow } from '../../access.ts';
 import type { Core, Ctx, Principal, Role } from '../../context.ts';
-import { DomainError, Forbidden, type Fault, InvalidInput, Unauthenticated } from '../../errors.ts';
+import { DomainError, type Fault, Forbidden, InvalidInput, Unauthenticated } from '../../errors.ts';
 import { appendEvents } from '../../events.ts';
 import { isUuid, newId } from '../../ids.ts';
 import { cachedFor } from '../../short-cache.ts';
@@ -87,7 +87,10 @@ async function isFirst(tx: Tx, userId: string): Promise<boolean> {
   return won.length > 0;
 }
 
-async function insertUser(tx: Tx, user: NewUser & { id: string; role: Role; passwordHash: string }): Promise<UserAccount> {
+async function insertUser(
+  tx: Tx,
+  user: NewUser & { id: string; role: Role; passwordHash: string },
+): Promise<UserAccount> {
   const created = tx.em.create(UserAccount, {
     id: user.id,
     email: user.email.trim(),

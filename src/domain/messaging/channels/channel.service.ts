@@ -4,7 +4,15 @@ import type { Ctx } from '../../context.ts';
 import { type Fault, Forbidden, InvalidInput, NotFound } from '../../errors.ts';
 import { appendEvents } from '../../events.ts';
 import { isUuid, sourceThingId } from '../../ids.ts';
-import { encodeCursor, type Page, type PageRequest, type Place, pageWindow, toPage, unknownCursor } from '../../paging.ts';
+import {
+  encodeCursor,
+  type Page,
+  type PageRequest,
+  type Place,
+  pageWindow,
+  toPage,
+  unknownCursor,
+} from '../../paging.ts';
 import { encryptSecret } from '../../secrets.ts';
 import { rows } from '../../statement.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
@@ -43,7 +51,8 @@ export async function createSourceChannel(
   const id = sourceThingId(source.sourceName, input.sourceChannelId);
   const result = await transaction(ctx, async (tx) => {
     const before = await tx.em.findOne(Channel, { id });
-    if (before && before.source !== source.sourceId) throw new InvalidInput('sourceChannelId', 'belongs to another source');
+    if (before && before.source !== source.sourceId)
+      throw new InvalidInput('sourceChannelId', 'belongs to another source');
     const channel = before
       ? tx.em.assign(before, { name: input.name, imageUrl: imageUrl as string | null, metadata })
       : tx.em.create(Channel, {
@@ -71,7 +80,11 @@ export async function createSourceChannel(
 function checkNewChannel(input: NewSourceChannel): void {
   const faults: Fault[] = [];
   const { token, image_url: imageUrl } = input.metadata ?? {};
-  if (input.sourceChannelId.length < 1 || input.sourceChannelId.length > longestId || !isStorableText(input.sourceChannelId)) {
+  if (
+    input.sourceChannelId.length < 1 ||
+    input.sourceChannelId.length > longestId ||
+    !isStorableText(input.sourceChannelId)
+  ) {
     faults.push({ path: 'sourceChannelId', message: `must be 1 to ${longestId} characters` });
   }
   if (input.name.trim() === '' || input.name.length > longestName || !isStorableText(input.name)) {
@@ -125,7 +138,11 @@ export async function disconnectChannel(ctx: Ctx, { channelId }: { channelId: st
 
 async function disconnect(ctx: Ctx, { id }: Channel): Promise<ChannelChange> {
   return transaction(ctx, async (tx) => {
-    const changed = await tx.em.nativeUpdate(Channel, { id, connected: true }, { connected: false, updatedAt: tx.now() });
+    const changed = await tx.em.nativeUpdate(
+      Channel,
+      { id, connected: true },
+      { connected: false, updatedAt: tx.now() },
+    );
     await keepCredentials(tx, id, null);
     if (changed > 0) await appendEvents(tx, [channelEvent(id)]);
     return { channel: await tx.em.findOneOrFail(Channel, { id }), changed: changed > 0 };
@@ -151,14 +168,20 @@ export async function listConnectedChannels(ctx: Ctx, { sourceId }: ChannelQuery
   );
 }
 
-async function sourceCondition(ctx: Ctx, sourceId: string | null | undefined): Promise<{ source?: string | { $in: string[] } }> {
+async function sourceCondition(
+  ctx: Ctx,
+  sourceId: string | null | undefined,
+): Promise<{ source?: string | { $in: string[] } }> {
   if (sourceId == null) return {};
   const found = await rows<{ id: string }>(ctx.em, sql`select id::text from source where source_id = ${sourceId}`);
   return { source: { $in: found.map(({ id }) => id) } };
 }
 
 /** Channels by page, oldest first. */
-export async function listChannels(ctx: Ctx, query: ChannelQuery & PageRequest): Promise<Page<Channel> & { total(): Promise<number> }> {
+export async function listChannels(
+  ctx: Ctx,
+  query: ChannelQuery & PageRequest,
+): Promise<Page<Channel> & { total(): Promise<number> }> {
   allow(ctx, 'channels');
   const window = pageWindow('channels', query);
   const where = {
@@ -201,6 +224,8 @@ export async function findChannels(ctx: Ctx, ids: readonly string[]): Promise<(C
 }
 
 /** The metadata as both APIs show it: the channel's own keys with its name and picture; never its token. */
-export function shownChannelMetadata(channel: Pick<Channel, 'metadata' | 'name' | 'imageUrl'>): Record<string, unknown> {
+export function shownChannelMetadata(
+  channel: Pick<Channel, 'metadata' | 'name' | 'imageUrl'>,
+): Record<string, unknown> {
   return { ...channel.metadata, name: channel.name, ...(channel.imageUrl !== null && { image_url: channel.imageUrl }) };
 }

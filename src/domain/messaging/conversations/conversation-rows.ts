@@ -4,7 +4,7 @@ import { rows } from '../../statement.ts';
 import type { Channel } from '../channels/channel.entity.ts';
 import type { Contact } from '../contacts/contact.entity.ts';
 import type { Message } from '../messages/message.entity.ts';
-import { type MessageColumns, messageColumns, toMessage } from '../messages/message-rows.ts';
+import { type MessageColumns, messageColumns, toMessage } from '../messages/message.service.ts';
 import type { Tag, TagColor } from '../tags/tag.entity.ts';
 import type { Conversation, ConversationState } from './conversation.entity.ts';
 
@@ -111,7 +111,12 @@ export function toConversation(row: ConversationColumns): LoadedConversation {
     channel: toChannel(row),
     contact: row.c_contact_id === null ? null : toContact(row, row.c_contact_id),
     lastMessage: row.m_id === null ? null : toMessage(row as MessageColumns),
-    tags: (row.tags ?? []).map((tag) => ({ id: tag.id, name: tag.name, color: tag.color, createdAt: new Date(tag.created_at) })),
+    tags: (row.tags ?? []).map((tag) => ({
+      id: tag.id,
+      name: tag.name,
+      color: tag.color,
+      createdAt: new Date(tag.created_at),
+    })),
   };
 }
 

@@ -5,10 +5,23 @@ import { type CounterName, moveCounters, readCounters } from '../../counters.ts'
 import { NotFound } from '../../errors.ts';
 import { appendEvents, lockConversations } from '../../events.ts';
 import { isUuid } from '../../ids.ts';
-import { encodeCursor, type Page, type PageRequest, type Place, pageWindow, toPage, unknownCursor } from '../../paging.ts';
+import {
+  encodeCursor,
+  type Page,
+  type PageRequest,
+  type Place,
+  pageWindow,
+  toPage,
+  unknownCursor,
+} from '../../paging.ts';
 import { rows } from '../../statement.ts';
 import { transaction } from '../../transaction.ts';
-import { type ConversationColumns, type LoadedConversation, readConversationRows, toConversation } from './conversation-rows.ts';
+import {
+  type ConversationColumns,
+  type LoadedConversation,
+  readConversationRows,
+  toConversation,
+} from './conversation-rows.ts';
 
 export type { LoadedConversation } from './conversation-rows.ts';
 
@@ -31,7 +44,11 @@ export async function listConversations(ctx: Ctx, request: PageRequest): Promise
 }
 
 /** The conversations of one contact; the caller has checked the rights. */
-export async function listContactConversations(ctx: Ctx, contactId: string, request: PageRequest): Promise<ConversationPage> {
+export async function listContactConversations(
+  ctx: Ctx,
+  contactId: string,
+  request: PageRequest,
+): Promise<ConversationPage> {
   return conversationPage(ctx, request, sql`c.contact_id = ${contactId}::uuid`, async () => {
     const [row] = await rows<{ count: number }>(
       ctx.em,
@@ -61,7 +78,8 @@ async function conversationPage(
     read ??= readCounters(ctx);
     return read;
   };
-  const inside = place !== undefined && (place.kind !== 'id' || window.backwards || (await hasNewer(ctx, filter, found[0])));
+  const inside =
+    place !== undefined && (place.kind !== 'id' || window.backwards || (await hasNewer(ctx, filter, found[0])));
   return {
     ...toPage(window, found.map(toConversation), inside && !(place?.kind === 'offset' && place.offset === 0)),
     total: async () => (await counters()).conversations,
@@ -81,7 +99,11 @@ async function hasNewer(ctx: Ctx, filter: RawBuilder<unknown>, row: Conversation
 }
 
 // The list runs downwards: behind a place is what is smaller. A bare id means its present place and itself.
-async function placeCondition(ctx: Ctx, place: Exclude<Place, { kind: 'offset' }>, backwards: boolean): Promise<RawBuilder<unknown>> {
+async function placeCondition(
+  ctx: Ctx,
+  place: Exclude<Place, { kind: 'offset' }>,
+  backwards: boolean,
+): Promise<RawBuilder<unknown>> {
   if (place.kind === 'id') {
     const [at] = await findConversations(ctx, [place.id]);
     if (!at) throw unknownCursor(place.path);
@@ -89,7 +111,8 @@ async function placeCondition(ctx: Ctx, place: Exclude<Place, { kind: 'offset' }
     return sql`(c.last_message_at, c.id) ${compare} (${at.lastMessageAt.toISOString()}::timestamptz, ${at.id}::uuid)`;
   }
   const [at, id] = place.key;
-  if (!Number.isSafeInteger(at) || Math.abs(at as number) > 8.64e15 || typeof id !== 'string' || !isUuid(id)) throw unknownCursor(place.path);
+  if (!Number.isSafeInteger(at) || Math.abs(at as number) > 8.64e15 || typeof id !== 'string' || !isUuid(id))
+    throw unknownCursor(place.path);
   const compare = backwards ? sql`>` : sql`<`;
   return sql`(c.last_message_at, c.id) ${compare} (to_timestamp(${at}::float8 / 1000), ${id}::uuid)`;
 }

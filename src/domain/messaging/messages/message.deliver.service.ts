@@ -77,7 +77,8 @@ async function exchangeOf(ctx: Ctx, source: Source, pending: Pending, attempts: 
     response: null,
     durationMs: 0,
   });
-  if (!source.actionEndpoint) return unsent('no_action_endpoint', `the source ${source.sourceId} has no action endpoint`);
+  if (!source.actionEndpoint)
+    return unsent('no_action_endpoint', `the source ${source.sourceId} has no action endpoint`);
   // Counted at the claim: a message whose delivery ends the process each time comes to an end too.
   if (attempts > waitsMs.length + 1) return unsent('attempts_used_up', 'all attempts were used up without a result');
   return callActionEndpoint(ctx.core, source.actionEndpoint, signingKeysOf(ctx.core, source), {
@@ -128,7 +129,11 @@ async function writeResult(ctx: Ctx, lease: Lease, result: Result): Promise<void
   }
 }
 
-async function writeMessage(tx: Tx, { pending, exchange: { delivery }, waitMs }: Result, keepsId: boolean): Promise<void> {
+async function writeMessage(
+  tx: Tx,
+  { pending, exchange: { delivery }, waitMs }: Result,
+  keepsId: boolean,
+): Promise<void> {
   const message = toMessage(pending);
   const failure = failureOf(tx, delivery, waitMs);
   const state = delivery.state === 'DELIVERED' ? 'DELIVERED' : waitMs === undefined ? 'FAILED' : 'PENDING';

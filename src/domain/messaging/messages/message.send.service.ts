@@ -51,16 +51,26 @@ export async function sendMessage(ctx: Ctx, input: NewMessage): Promise<Message>
 }
 
 function checkContent(content: unknown): void {
-  const isFit = typeof content === 'string' ? content !== '' : typeof content === 'object' && content !== null && !Array.isArray(content);
+  const isFit =
+    typeof content === 'string'
+      ? content !== ''
+      : typeof content === 'object' && content !== null && !Array.isArray(content);
   if (!isFit) throw new InvalidInput('content', 'must be a JSON object or a text that is not empty');
   const json = JSON.stringify(content);
-  if (Buffer.byteLength(json) > largestContent) throw new TooLarge(`the content must be at most ${largestContent} bytes as JSON`);
+  if (Buffer.byteLength(json) > largestContent)
+    throw new TooLarge(`the content must be at most ${largestContent} bytes as JSON`);
   if (!isStorableJson(json)) throw new InvalidInput('content', 'must not contain NUL or half a surrogate pair');
 }
 
 // The record is written in the message's transaction: a second call with the key waits for the first one's commit and
 // then reads its result. Nothing is kept when the call fails.
-async function earlierResult(tx: Tx, userId: string, key: string, input: NewMessage, id: string): Promise<Message | undefined> {
+async function earlierResult(
+  tx: Tx,
+  userId: string,
+  key: string,
+  input: NewMessage,
+  id: string,
+): Promise<Message | undefined> {
   const scope = `messages.send ${userId}`;
   const hash = sha256Hex(JSON.stringify([input.conversationId, input.content]));
   const fresh = await rows(
@@ -79,7 +89,11 @@ async function earlierResult(tx: Tx, userId: string, key: string, input: NewMess
   return message ?? undefined;
 }
 
-async function append(tx: Tx, { conversationId, content }: NewMessage, { id, senderId }: { id: string; senderId: string }): Promise<Message> {
+async function append(
+  tx: Tx,
+  { conversationId, content }: NewMessage,
+  { id, senderId }: { id: string; senderId: string },
+): Promise<Message> {
   const sentAt = tx.now();
   const [conversation] = await rows<{ sequence: number; source: string; connected: boolean }>(
     tx.em,

@@ -1,16 +1,31 @@
 import { sql } from 'kysely';
 import type { Ctx } from '../../context.ts';
 import { isUuid } from '../../ids.ts';
-import { encodeCursor, type Page, type PageRequest, type PageWindow, type Place, pageWindow, toPage, unknownCursor } from '../../paging.ts';
+import {
+  encodeCursor,
+  type Page,
+  type PageRequest,
+  type PageWindow,
+  type Place,
+  pageWindow,
+  toPage,
+  unknownCursor,
+} from '../../paging.ts';
 import { rows } from '../../statement.ts';
 import type { Message } from './message.entity.ts';
 import { type MessageColumns, messageColumns, toMessage } from './message-rows.ts';
+
+export { type MessageColumns, messageColumns, toMessage } from './message-rows.ts';
 
 /**
  * A page of the messages of each of several conversations, oldest to latest by (sentAt, sequence), in one statement;
  * whoever calls has checked the rights. `after` and `before` mean the same place in each.
  */
-export async function listMessages(ctx: Ctx, conversationIds: readonly string[], request: PageRequest): Promise<Page<Message>[]> {
+export async function listMessages(
+  ctx: Ctx,
+  conversationIds: readonly string[],
+  request: PageRequest,
+): Promise<Page<Message>[]> {
   const window = pageWindow('messages', request);
   const found = await readPages(ctx, conversationIds, window);
   const byConversation = new Map<string, Message[]>(conversationIds.map((id) => [id, []]));
@@ -27,7 +42,8 @@ async function readPages(ctx: Ctx, conversationIds: readonly string[], window: P
   const direction = window.backwards ? sql`desc` : sql`asc`;
   const { place } = window;
   const offset = place?.kind === 'offset' ? place.offset : 0;
-  const condition = place && place.kind !== 'offset' ? sql`and ${await placeCondition(ctx, place, window.backwards)}` : sql``;
+  const condition =
+    place && place.kind !== 'offset' ? sql`and ${await placeCondition(ctx, place, window.backwards)}` : sql``;
   return rows<MessageColumns>(
     ctx.em,
     sql`select m.* from unnest(${[...conversationIds]}::uuid[]) with ordinality c(id, n)
@@ -48,7 +64,12 @@ async function placeCondition(ctx: Ctx, place: Exclude<Place, { kind: 'offset' }
     return sql`(m.sent_at, m.sequence) ${compare} (${at.sentAt.toISOString()}::timestamptz, ${at.sequence}::int)`;
   }
   const [sentAt, sequence] = place.key;
-  if (!Number.isSafeInteger(sentAt) || !Number.isSafeInteger(sequence) || Math.abs(sequence as number) > 2 ** 31 - 1 || Math.abs(sentAt as number) > 8.64e15) {
+  if (
+    !Number.isSafeInteger(sentAt) ||
+    !Number.isSafeInteger(sequence) ||
+    Math.abs(sequence as number) > 2 ** 31 - 1 ||
+    Math.abs(sentAt as number) > 8.64e15
+  ) {
     throw unknownCursor(place.path);
   }
   const compare = backwards ? sql`<` : sql`>`;

@@ -73,6 +73,11 @@ export function contactNaming(metadata: Metadata): ContactNaming | undefined {
     firstName = blank > 0 ? displayName.slice(0, blank) : displayName;
     lastName = blank > 0 ? displayName.slice(blank + 1) : undefined;
   }
-  const naming = { displayName: displayName ?? ([firstName, lastName].filter(Boolean).join(' ') || undefined), firstName, lastName, avatarUrl: text('avatar_url') };
+  const naming = {
+    displayName: displayName ?? ([firstName, lastName].filter(Boolean).join(' ') || undefined),
+    firstName,
+    lastName,
+    avatarUrl: text('avatar_url'),
+  };
   return Object.values(naming).some((value) => value !== undefined) ? naming : undefined;
 }

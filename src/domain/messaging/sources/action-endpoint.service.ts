@@ -62,7 +62,14 @@ export async function callActionEndpoint(
   };
   const startedAt = performance.now();
   try {
-    const answer = await core.outbound.call({ url, method: 'POST', headers, body, timeoutMs, maxAnswerBytes: largestAnswer });
+    const answer = await core.outbound.call({
+      url,
+      method: 'POST',
+      headers,
+      body,
+      timeoutMs,
+      maxAnswerBytes: largestAnswer,
+    });
     const text = answer.body.toString('utf8').toWellFormed().replaceAll('\0', '\uFFFD');
     return {
       delivery: judge(answer, text, core.now()),
@@ -73,7 +80,8 @@ export async function callActionEndpoint(
     };
   } catch (error) {
     if (!(error instanceof OutboundFault)) throw error;
-    const failsAtOnce = error.kind === 'blocked' || error.kind === 'invalid' || error.kind === 'too-large' || error.kind === 'decode';
+    const failsAtOnce =
+      error.kind === 'blocked' || error.kind === 'invalid' || error.kind === 'too-large' || error.kind === 'decode';
     return {
       delivery: { state: failsAtOnce ? 'FAILED' : 'RETRY', code: error.kind, reason: shortened(error.message) },
       request,
@@ -130,7 +138,12 @@ function judge(answer: OutboundAnswer, text: string, now: Date): Delivery {
   const { status } = answer;
   if (status === 200) return judgeSuccess(text);
   if (status >= 500 || retriedStatuses.has(status)) {
-    return { state: 'RETRY', code: `http_${status}`, reason: reasonOf(text, status), afterMs: retryAfterMs(answer.headers['retry-after'], now) };
+    return {
+      state: 'RETRY',
+      code: `http_${status}`,
+      reason: reasonOf(text, status),
+      afterMs: retryAfterMs(answer.headers['retry-after'], now),
+    };
   }
   if (status >= 400) return { state: 'FAILED', code: `http_${status}`, reason: reasonOf(text, status) };
   const what = status >= 300 ? 'a redirect, which is never followed' : 'not 200';
@@ -160,7 +173,9 @@ function reasonOf(text: string, status: number): string {
 function jsonObject(text: string): Record<string, unknown> | undefined {
   try {
     const parsed: unknown = JSON.parse(text);
-    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed) ? (parsed as Record<string, unknown>) : undefined;
+    return typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)
+      ? (parsed as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined;
   }

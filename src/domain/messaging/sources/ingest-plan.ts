@@ -3,7 +3,7 @@ import { newId, sourceThingId } from '../../ids.ts';
 import { oversizedJson } from '../../text.ts';
 import { type ContactNaming, contactNaming, type Metadata, mergeMetadata } from '../metadata/metadata.service.ts';
 import type { Outcome } from './group-commit.ts';
-import type { IngestEntry, IngestItem, IngestMessage } from './ingest.service.ts';
+import type { IngestEntry, IngestItem, IngestMessage } from './ingest-batch.ts';
 import { type IngestState, type KnownConversation, pairKey, waitingKey } from './ingest-state.ts';
 
 export interface PlannedConversation extends KnownConversation {
@@ -65,7 +65,9 @@ export function planGroup(entries: IngestEntry[], state: IngestState): IngestPla
       plan.outcomes.push({ ok: false, error: new InvalidInput(faults.slice(0, maxFaults)) });
       continue;
     }
-    const items = entry.messages.map((message, index) => planMessage(entry, message, entry.contents[index]!, state, plan));
+    const items = entry.messages.map((message, index) =>
+      planMessage(entry, message, entry.contents[index]!, state, plan),
+    );
     for (const item of entry.metadata) planMetadata(entry, item, state, plan);
     plan.outcomes.push({ ok: true, value: items });
   }
@@ -81,18 +83,30 @@ function faultsOf(entry: IngestEntry, state: IngestState): Fault[] {
     const channelId = sourceThingId(entry.source.name, message.sourceChannelId);
     const channel = state.channels.get(channelId);
     if (channel?.source !== entry.source.id) {
-      faults.push({ path: `${path}.sourceChannelId`, message: `unknown channel "${message.sourceChannelId}": create it with sources.channels.create first` });
+      faults.push({
+        path: `${path}.sourceChannelId`,
+        message: `unknown channel "${message.sourceChannelId}": create it with sources.channels.create first`,
+      });
     } else if (!channel.connected) {
-      faults.push({ path: `${path}.sourceChannelId`, message: `the channel "${message.sourceChannelId}" is disconnected: connect it with sources.channels.create first` });
+      faults.push({
+        path: `${path}.sourceChannelId`,
+        message: `the channel "${message.sourceChannelId}" is disconnected: connect it with sources.channels.create first`,
+      });
     }
     const conversationId = sourceThingId(entry.source.name, message.sourceConversationId);
     const known = state.conversations.get(conversationId);
     const expected = known?.channelId ?? channelOfNew.get(conversationId) ?? channelId;
     channelOfNew.set(conversationId, expected);
     if (known && known.source !== entry.source.id) {
-      faults.push({ path: `${path}.sourceConversationId`, message: 'its id is taken by a conversation of another source' });
+      faults.push({
+        path: `${path}.sourceConversationId`,
+        message: 'its id is taken by a conversation of another source',
+      });
     } else if (expected !== channelId) {
-      faults.push({ path: `${path}.sourceChannelId`, message: `the conversation "${message.sourceConversationId}" belongs to the channel ${expected}, not to "${message.sourceChannelId}" (${channelId})` });
+      faults.push({
+        path: `${path}.sourceChannelId`,
+        message: `the conversation "${message.sourceConversationId}" belongs to the channel ${expected}, not to "${message.sourceChannelId}" (${channelId})`,
+      });
     }
     const stored = state.messages.get(sourceThingId(entry.source.name, message.sourceMessageId));
     if (stored && stored.source !== entry.source.id) {
@@ -105,33 +119,49 @@ function faultsOf(entry: IngestEntry, state: IngestState): Fault[] {
 function metadataFaults(entry: IngestEntry, state: IngestState): Fault[] {
   const faults: Fault[] = [];
   const waiting = new Set<string>();
-  const made = new Set(entry.messages.flatMap((m) => [`message ${m.sourceMessageId}`, `conversation ${m.sourceConversationId}`]));
+  const made = new Set(
+    entry.messages.flatMap((m) => [`message ${m.sourceMessageId}`, `conversation ${m.sourceConversationId}`]),
+  );
   entry.metadata.forEach((item, index) => {
     const id = sourceThingId(entry.source.name, item.sourceId);
     const isMessage = item.namespace === 'message';
     const subject = isMessage ? state.messages.get(id) : state.conversations.get(id);
     const sent = isMessage ? state.sent.get(pairKey(entry.source.id, item.sourceId)) : undefined;
     if (subject && subject.source !== entry.source.id) {
-      faults.push({ path: `metadata[${index}].sourceId`, message: `its id is taken by a ${item.namespace} of another source` });
+      faults.push({
+        path: `metadata[${index}].sourceId`,
+        message: `its id is taken by a ${item.namespace} of another source`,
+      });
     }
     const key = waitingKey(entry.source.id, item.namespace, item.sourceId);
-    if (!subject && !sent && !made.has(`${item.namespace} ${item.sourceId}`) && !state.waiting.has(key)) waiting.add(key);
+    if (!subject && !sent && !made.has(`${item.namespace} ${item.sourceId}`) && !state.waiting.has(key))
+      waiting.add(key);
     try {
       const before = state.metadata.get(sent?.id ?? id) ?? state.waiting.get(key) ?? {};
       const oversized = oversizedJson(mergeMetadata(before, item.metadata));
-      if (oversized) faults.push({ path: `metadata[${index}].metadata`, message: `together with what is stored, ${oversized}` });
+      if (oversized)
+        faults.push({ path: `metadata[${index}].metadata`, message: `together with what is stored, ${oversized}` });
     } catch (error) {
       if (!(error instanceof DomainError)) throw error;
       faults.push({ path: `metadata[${index}].metadata`, message: error.faults[0]?.message ?? error.message });
     }
   });
   if ((state.waitingCounts.get(entry.source.id) ?? 0) + waiting.size > mostWaiting) {
-    faults.push({ path: 'metadata', message: `at most ${mostWaiting} items of a source may wait for their conversation or message` });
+    faults.push({
+      path: 'metadata',
+      message: `at most ${mostWaiting} items of a source may wait for their conversation or message`,
+    });
   }
   return faults;
 }
 
-function planMessage(entry: IngestEntry, message: IngestMessage, content: string, state: IngestState, plan: IngestPlan): IngestItem {
+function planMessage(
+  entry: IngestEntry,
+  message: IngestMessage,
+  content: string,
+  state: IngestState,
+  plan: IngestPlan,
+): IngestItem {
   const { source } = entry;
   const id = sourceThingId(source.name, message.sourceMessageId);
   const answer = { sourceMessageId: message.sourceMessageId };
@@ -141,7 +171,9 @@ function planMessage(entry: IngestEntry, message: IngestMessage, content: string
   if (state.messages.has(id)) return { ...answer, id, status: 'DUPLICATE' };
 
   const conversation = conversationFor(entry, message, state, plan);
-  const senderId = message.fromContact ? contactFor(source.id, message.sourceSenderId, state, plan) : message.sourceSenderId;
+  const senderId = message.fromContact
+    ? contactFor(source.id, message.sourceSenderId, state, plan)
+    : message.sourceSenderId;
   if (message.fromContact && conversation.contactId === null) {
     conversation.contactId = senderId;
     plan.contactOf.set(conversation.id, senderId);
@@ -164,7 +196,12 @@ function planMessage(entry: IngestEntry, message: IngestMessage, content: string
   return { ...answer, id, status: 'CREATED' };
 }
 
-function conversationFor(entry: IngestEntry, message: IngestMessage, state: IngestState, plan: IngestPlan): KnownConversation {
+function conversationFor(
+  entry: IngestEntry,
+  message: IngestMessage,
+  state: IngestState,
+  plan: IngestPlan,
+): KnownConversation {
   const { source } = entry;
   const id = sourceThingId(source.name, message.sourceConversationId);
   const known = state.conversations.get(id);
@@ -195,7 +232,13 @@ function contactFor(source: string, senderId: string, state: IngestState, plan: 
   return id;
 }
 
-function takeWaiting(source: string, namespace: string, subjectId: string, state: IngestState, plan: IngestPlan): Metadata | undefined {
+function takeWaiting(
+  source: string,
+  namespace: string,
+  subjectId: string,
+  state: IngestState,
+  plan: IngestPlan,
+): Metadata | undefined {
   const key = waitingKey(source, namespace, subjectId);
   const waiting = plan.waiting.get(key)?.metadata ?? state.waiting.get(key);
   if (!waiting) return undefined;
@@ -204,7 +247,12 @@ function takeWaiting(source: string, namespace: string, subjectId: string, state
   return waiting;
 }
 
-function planMetadata(entry: IngestEntry, item: IngestEntry['metadata'][number], state: IngestState, plan: IngestPlan): void {
+function planMetadata(
+  entry: IngestEntry,
+  item: IngestEntry['metadata'][number],
+  state: IngestState,
+  plan: IngestPlan,
+): void {
   const { source } = entry;
   const id = sourceThingId(source.name, item.sourceId);
   if (item.namespace === 'conversation' && state.conversations.has(id)) {
@@ -231,7 +279,12 @@ function planMetadata(entry: IngestEntry, item: IngestEntry['metadata'][number],
 }
 
 // What we sent goes by an id of our own.
-function storedMessage(source: string, id: string, theirs: string, state: IngestState): { id: string; conversationId: string } | undefined {
+function storedMessage(
+  source: string,
+  id: string,
+  theirs: string,
+  state: IngestState,
+): { id: string; conversationId: string } | undefined {
   const stored = state.messages.get(id);
   return state.sent.get(pairKey(source, theirs)) ?? (stored && { id, conversationId: stored.conversationId });
 }

@@ -4,7 +4,7 @@ import { sourceThingId } from '../../ids.ts';
 import { rows } from '../../statement.ts';
 import type { Tx } from '../../transaction.ts';
 import type { Metadata } from '../metadata/metadata.service.ts';
-import type { IngestEntry } from './ingest.service.ts';
+import type { IngestEntry } from './ingest-batch.ts';
 
 export interface KnownConversation {
   id: string;
@@ -65,7 +65,9 @@ export async function lockForIngest(tx: Tx, entries: IngestEntry[], subjects: st
   const shared = new Set<string>();
   const conversations = new Set(subjects);
   for (const entry of entries) {
-    const made = new Set(entry.messages.flatMap((m) => [`message ${m.sourceMessageId}`, `conversation ${m.sourceConversationId}`]));
+    const made = new Set(
+      entry.messages.flatMap((m) => [`message ${m.sourceMessageId}`, `conversation ${m.sourceConversationId}`]),
+    );
     const isWhole = entry.metadata.every((item) => made.has(`${item.namespace} ${item.sourceId}`));
     (isWhole ? shared : exclusive).add(entry.source.id);
     for (const message of entry.messages) conversations.add(conversationOf(entry, message.sourceConversationId));
@@ -209,10 +211,16 @@ interface MetadataRow {
   count: number | null;
 }
 
-async function readMetadata(tx: Tx, entries: IngestEntry[], asked: ReturnType<typeof idsOf>, state: IngestState): Promise<void> {
+async function readMetadata(
+  tx: Tx,
+  entries: IngestEntry[],
+  asked: ReturnType<typeof idsOf>,
+  state: IngestState,
+): Promise<void> {
   const refs = new Map<string, [string, string, string]>();
   for (const { source, ...entry } of entries) {
-    const note = (namespace: string, theirs: string) => refs.set(waitingKey(source.id, namespace, theirs), [source.id, namespace, theirs]);
+    const note = (namespace: string, theirs: string) =>
+      refs.set(waitingKey(source.id, namespace, theirs), [source.id, namespace, theirs]);
     for (const message of entry.messages) {
       note('message', message.sourceMessageId);
       note('conversation', message.sourceConversationId);

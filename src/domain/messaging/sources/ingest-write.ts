@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto';
 import { type RawBuilder, sql } from 'kysely';
+import { moveCounters } from '../../counters.ts';
 import { appendEvents, type DomainEvent } from '../../events.ts';
 import { rows } from '../../statement.ts';
 import type { Tx } from '../../transaction.ts';
-import { moveCounters } from '../../counters.ts';
 import type { IngestPlan } from './ingest-plan.ts';
 import { pairKey } from './ingest-state.ts';
 
@@ -22,7 +22,9 @@ export async function writePlan(tx: Tx, plan: IngestPlan): Promise<Set<string>> 
 // Another process may make the same sender's contact in another conversation at the same time: the identity's key
 // decides, and the loser takes the winner's contact.
 async function insertContacts(tx: Tx, plan: IngestPlan): Promise<void> {
-  const made = [...plan.newContacts].sort((a, b) => (pairKey(a.source, a.senderId) < pairKey(b.source, b.senderId) ? -1 : 1));
+  const made = [...plan.newContacts].sort((a, b) =>
+    pairKey(a.source, a.senderId) < pairKey(b.source, b.senderId) ? -1 : 1,
+  );
   const ids = sql`${made.map((c) => c.id)}::uuid[]`;
   await rows(tx.em, sql`insert into contact (id) select * from unnest(${ids})`);
   const won = await rows<{ contact_id: string }>(
@@ -168,7 +170,8 @@ async function writeMetadata(tx: Tx, plan: IngestPlan, inserted: Set<string>): P
   }));
   for (const [messageId, { conversationId, isNew }] of messages) {
     // A new message's own event shows its metadata already.
-    if (!isNew || !inserted.has(messageId)) events.push({ kind: 'message.updated', conversationId, payload: { messageId } });
+    if (!isNew || !inserted.has(messageId))
+      events.push({ kind: 'message.updated', conversationId, payload: { messageId } });
   }
   await appendEvents(tx, events);
 }
@@ -177,7 +180,8 @@ const jsonTexts = (values: Iterable<unknown>): string[] => [...values].map((valu
 
 async function nameContacts(tx: Tx, plan: IngestPlan): Promise<void> {
   const named = [...plan.contactNamings].sort(([a], [b]) => (a < b ? -1 : 1));
-  const texts = (read: (naming: (typeof named)[number][1]) => string | undefined) => named.map(([, naming]) => read(naming) ?? null);
+  const texts = (read: (naming: (typeof named)[number][1]) => string | undefined) =>
+    named.map(([, naming]) => read(naming) ?? null);
   await rows(
     tx.em,
     sql`update contact c set display_name = coalesce(v.display_name, c.display_name),

@@ -3,47 +3,12 @@ import { type Core, type Ctx, systemCtx } from '../../context.ts';
 import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
 import { transaction } from '../../transaction.ts';
-import { type Metadata, reservedKeyForSource } from '../metadata/metadata.service.ts';
+import { reservedKeyForSource } from '../metadata/metadata.service.ts';
 import { GroupCommit, type Outcome } from './group-commit.ts';
+import type { IngestBatch, IngestEntry, IngestItem, IngestMessage, IngestMetadata } from './ingest-batch.ts';
 import { planGroup } from './ingest-plan.ts';
 import { lockForIngest, messageConversations, readState } from './ingest-state.ts';
 import { writePlan } from './ingest-write.ts';
-
-export interface IngestMessage {
-  sourceMessageId: string;
-  sourceConversationId: string;
-  sourceChannelId: string;
-  sourceSenderId: string;
-  /** Any JSON value: up to 64 KiB, kept as it is. */
-  content: unknown;
-  fromContact: boolean;
-  sentAt: Date;
-}
-
-export interface IngestMetadata {
-  namespace: string;
-  /** The source's id of the conversation or message. */
-  sourceId: string;
-  metadata: Metadata;
-}
-
-export interface IngestBatch {
-  messages: IngestMessage[];
-  metadata: IngestMetadata[];
-}
-
-export interface IngestItem {
-  sourceMessageId: string;
-  id: string;
-  status: 'CREATED' | 'DUPLICATE';
-}
-
-/** A checked batch with its source, as a group of them is worked in one transaction. */
-export interface IngestEntry extends IngestBatch {
-  source: { id: string; name: string };
-  /** JSON text of each message's content, made once. */
-  contents: string[];
-}
 
 const longestId = 512;
 const mostMessages = 1_000;

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { allow, may } from '../../access.ts';
+import { signToken, verifyToken } from '../../accounts/users/token.service.ts';
 import type { Core, Ctx, Principal } from '../../context.ts';
 import { Conflict, type Fault, Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts';
 import { appendEvents } from '../../events.ts';
@@ -9,7 +10,6 @@ import { decryptSecret, encryptSecret } from '../../secrets.ts';
 import { cachedFor } from '../../short-cache.ts';
 import { rows } from '../../statement.ts';
 import { type Tx, transaction } from '../../transaction.ts';
-import { signToken, verifyToken } from '../../accounts/users/token.service.ts';
 import { DeliveryAttempt } from './delivery-attempt.entity.ts';
 import { Source } from './source.entity.ts';
 

@@ -24,12 +24,16 @@ export class UserResolver {
     return signUp(ctx, input);
   }
 
-  @Mutation(() => SessionPayload, { description: 'Signs in. UNAUTHENTICATED, without saying which of the two was wrong.' })
+  @Mutation(() => SessionPayload, {
+    description: 'Signs in. UNAUTHENTICATED, without saying which of the two was wrong.',
+  })
   logIn(@Ctx() ctx: GraphCtx, @Arg('input', () => LogInInput) input: LogInInput) {
     return logIn(ctx, input);
   }
 
-  @Mutation(() => DonePayload, { description: 'Mails a single-use token. The same answer whether there is such an account.' })
+  @Mutation(() => DonePayload, {
+    description: 'Mails a single-use token. The same answer whether there is such an account.',
+  })
   async requestPasswordReset(
     @Ctx() ctx: GraphCtx,
     @Arg('input', () => RequestPasswordResetInput) input: RequestPasswordResetInput,
@@ -38,7 +42,9 @@ export class UserResolver {
     return { done: true };
   }
 
-  @Mutation(() => DonePayload, { description: 'Sets a new password with a mailed token; all older tokens of the person end.' })
+  @Mutation(() => DonePayload, {
+    description: 'Sets a new password with a mailed token; all older tokens of the person end.',
+  })
   async resetPassword(@Ctx() ctx: GraphCtx, @Arg('input', () => ResetPasswordInput) input: ResetPasswordInput) {
     await resetPassword(ctx, input);
     return { done: true };

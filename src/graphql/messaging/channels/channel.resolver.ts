@@ -1,4 +1,5 @@
 import { Arg, Args, Ctx, FieldResolver, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { InvalidInput } from '../../../domain/errors.ts';
 import type { Channel } from '../../../domain/messaging/channels/channel.entity.ts';
 import {
   channelCursor,
@@ -9,7 +10,6 @@ import {
   listConnectedChannels,
   listSourceChannels,
 } from '../../../domain/messaging/channels/channel.service.ts';
-import { InvalidInput } from '../../../domain/errors.ts';
 import { toConnection } from '../../connection.ts';
 import type { GraphCtx } from '../../context.ts';
 import { sourceNameOf, uuidOf } from '../../ids.ts';
@@ -46,7 +46,9 @@ export class ChannelResolver {
     return listSourceChannels(ctx);
   }
 
-  @Mutation(() => CreateSourceChannelPayload, { description: 'Makes, renames or reconnects a channel of the calling source.' })
+  @Mutation(() => CreateSourceChannelPayload, {
+    description: 'Makes, renames or reconnects a channel of the calling source.',
+  })
   createSourceChannel(
     @Ctx() ctx: GraphCtx,
     @Arg('input', () => CreateSourceChannelInput) { metadata, ...input }: CreateSourceChannelInput,

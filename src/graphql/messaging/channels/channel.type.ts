@@ -76,7 +76,10 @@ export class CreateSourceChannelInput {
   @Field(() => String, { description: 'Its name.' })
   name!: string;
 
-  @Field(() => JsonScalar, { nullable: true, description: 'An object of any keys; `token` is kept secret, `image_url` is shown.' })
+  @Field(() => JsonScalar, {
+    nullable: true,
+    description: 'An object of any keys; `token` is kept secret, `image_url` is shown.',
+  })
   metadata?: Record<string, unknown>;
 }
 

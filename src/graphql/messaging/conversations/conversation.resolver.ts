@@ -13,10 +13,18 @@ import { PageArgs, toConnection } from '../../connection.ts';
 import type { GraphCtx } from '../../context.ts';
 import { uuidOf } from '../../ids.ts';
 import { MessageConnection } from '../messages/message.type.ts';
-import { ConversationConnection, ConversationInput, ConversationPayload, ConversationType } from './conversation.type.ts';
+import {
+  ConversationConnection,
+  ConversationInput,
+  ConversationPayload,
+  ConversationType,
+} from './conversation.type.ts';
 
 /** Totals stay functions, called when they are selected. What came with the page is not read again. */
-export function conversationConnection(ctx: GraphCtx, { total, filteredTotal, unreadTotal, ...page }: ConversationPage) {
+export function conversationConnection(
+  ctx: GraphCtx,
+  { total, filteredTotal, unreadTotal, ...page }: ConversationPage,
+) {
   for (const conversation of page.items) {
     ctx.loaders.conversation.prime(conversation.id, conversation);
     if (conversation.contact) ctx.loaders.contact.prime(conversation.contact.id, conversation.contact);
@@ -36,7 +44,9 @@ export class ConversationResolver {
     return findConversation(ctx, uuidOf('Conversation', id, 'id'));
   }
 
-  @Mutation(() => ConversationPayload, { description: 'Sets the unread count to 0 for all received up to now. NOT_FOUND.' })
+  @Mutation(() => ConversationPayload, {
+    description: 'Sets the unread count to 0 for all received up to now. NOT_FOUND.',
+  })
   markConversationRead(@Ctx() ctx: GraphCtx, @Arg('input', () => ConversationInput) input: ConversationInput) {
     return markRead(ctx, { conversationId: uuidOf('Conversation', input.conversationId, 'conversationId') });
   }

@@ -76,7 +76,8 @@ export class ConversationEdge {
 
 @ObjectType({
   simpleResolvers: true,
-  description: 'A page of conversations. Totals are counted only when selected, and are null when counting takes too long.',
+  description:
+    'A page of conversations. Totals are counted only when selected, and are null when counting takes too long.',
 })
 export class ConversationConnection {
   @Field(() => [ConversationEdge], { description: 'The page with cursors.' })

@@ -5,12 +5,20 @@ import { retryMessage, sendMessage } from '../../../domain/messaging/messages/me
 import type { GraphCtx } from '../../context.ts';
 import { uuidOf } from '../../ids.ts';
 import { ConversationType } from '../conversations/conversation.type.ts';
-import { MessageInput, MessageSender, MessageType, SendMessageInput, SendMessagePayload, type ShownSender } from './message.type.ts';
+import {
+  MessageInput,
+  MessageSender,
+  MessageType,
+  SendMessageInput,
+  SendMessagePayload,
+  type ShownSender,
+} from './message.type.ts';
 
 @Resolver(() => MessageType)
 export class MessageResolver {
   @Mutation(() => SendMessagePayload, {
-    description: 'Takes a message for delivery; its state follows in the subscriptions. NOT_FOUND, FORBIDDEN for a disconnected channel, IDEMPOTENCY_MISMATCH.',
+    description:
+      'Takes a message for delivery; its state follows in the subscriptions. NOT_FOUND, FORBIDDEN for a disconnected channel, IDEMPOTENCY_MISMATCH.',
   })
   async sendMessage(@Ctx() ctx: GraphCtx, @Arg('input', () => SendMessageInput) input: SendMessageInput) {
     const message = await sendMessage(ctx, {
@@ -46,7 +54,10 @@ export class MessageResolver {
   }
 }
 
-function named<Sender extends object>(typename: ShownSender['typename'], sender: Sender | null): (Sender & ShownSender) | null {
+function named<Sender extends object>(
+  typename: ShownSender['typename'],
+  sender: Sender | null,
+): (Sender & ShownSender) | null {
   return sender && Object.assign(sender, { typename });
 }
 

@@ -1,13 +1,18 @@
 import { createUnionType, Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
-import type { DeliveryState, Message, MessageFailure, SenderType } from '../../../domain/messaging/messages/message.entity.ts';
-import { type ShownContent, shownContent } from '../../../domain/messaging/messages/message-content.ts';
+import type {
+  DeliveryState,
+  Message,
+  MessageFailure,
+  SenderType,
+} from '../../../domain/messaging/messages/message.entity.ts';
+import { type ShownContent, shownContent } from './message-content.ts';
+import { UserType } from '../../accounts/users/user.type.ts';
 import { PageInfo } from '../../connection.ts';
 import { plainFields, tellMembers } from '../../plain-fields.ts';
 import { CursorScalar, DateTimeScalar, JsonScalar, UrlScalar } from '../../scalars.ts';
 import { Stored } from '../../stored.ts';
 import { ContactType } from '../contacts/contact.type.ts';
 import { SourceType } from '../sources/source.type.ts';
-import { UserType } from '../../accounts/users/user.type.ts';
 
 export enum SenderTypeEnum {
   CONTACT = 'CONTACT',
@@ -79,7 +84,12 @@ export class UnknownContent {
   preview!: string | null;
 }
 
-const contentTypes = { text: 'TextContent', media: 'MediaContent', location: 'LocationContent', unknown: 'UnknownContent' };
+const contentTypes = {
+  text: 'TextContent',
+  media: 'MediaContent',
+  location: 'LocationContent',
+  unknown: 'UnknownContent',
+};
 
 export const MessageContent = createUnionType({
   name: 'MessageContent',
@@ -109,7 +119,10 @@ export class MessageFailureType {
   @Field(() => Boolean, { description: 'The same call might pass at another time.' })
   retryable!: boolean;
 
-  @Field(() => DateTimeScalar, { nullable: true, description: 'When it is tried again by itself; null when it is not.' })
+  @Field(() => DateTimeScalar, {
+    nullable: true,
+    description: 'When it is tried again by itself; null when it is not.',
+  })
   nextAttemptAt!: Date | null;
 }
 
@@ -193,7 +206,10 @@ export class SendMessageInput {
   @Field(() => String, { nullable: true, description: 'Shorthand for {"text": ...}.' })
   text?: string;
 
-  @Field(() => JsonScalar, { nullable: true, description: 'A content as the source wants it: an object or a text, 64 KiB at most.' })
+  @Field(() => JsonScalar, {
+    nullable: true,
+    description: 'A content as the source wants it: an object or a text, 64 KiB at most.',
+  })
   content?: unknown;
 
   @Field(() => String, {

@@ -1,4 +1,5 @@
 import { Arg, Args, Ctx, FieldResolver, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { InvalidInput } from '../../../domain/errors.ts';
 import { channelCursor, listChannels } from '../../../domain/messaging/channels/channel.service.ts';
 import { ingest } from '../../../domain/messaging/sources/ingest.service.ts';
 import type { Source } from '../../../domain/messaging/sources/source.entity.ts';
@@ -14,7 +15,6 @@ import {
   seenActionEndpoint,
   updateSource,
 } from '../../../domain/messaging/sources/source.service.ts';
-import { InvalidInput } from '../../../domain/errors.ts';
 import { PageArgs, toConnection } from '../../connection.ts';
 import type { GraphCtx } from '../../context.ts';
 import { sourceNameOf } from '../../ids.ts';
@@ -36,7 +36,10 @@ import {
   UpdateSourceInput,
 } from './source.type.ts';
 
-const named = <Input extends { sourceId: string }>(input: Input): Input => ({ ...input, sourceId: sourceNameOf(input.sourceId) });
+const named = <Input extends { sourceId: string }>(input: Input): Input => ({
+  ...input,
+  sourceId: sourceNameOf(input.sourceId),
+});
 
 @Resolver(() => SourceType)
 export class SourceResolver {
@@ -73,7 +76,8 @@ export class SourceResolver {
   }
 
   @Mutation(() => OpenOutboundPayload, {
-    description: 'Opens an address inside private networks while the process runs, for trying things out. Not in production.',
+    description:
+      'Opens an address inside private networks while the process runs, for trying things out. Not in production.',
   })
   openOutbound(@Ctx() ctx: GraphCtx, @Arg('input', () => OpenOutboundInput) input: OpenOutboundInput) {
     return { hostPort: openOutbound(ctx, input) };
@@ -121,7 +125,8 @@ export class SourceResolver {
     @Ctx() ctx: GraphCtx,
     @Root() source: Source,
     @Arg('last', () => Int, { defaultValue: 20, description: '1 to 100.' }) last: number,
-    @Arg('onlyFailed', () => Boolean, { defaultValue: false, description: 'Only those that went wrong.' }) onlyFailed: boolean,
+    @Arg('onlyFailed', () => Boolean, { defaultValue: false, description: 'Only those that went wrong.' })
+    onlyFailed: boolean,
   ) {
     return listDeliveries(ctx, source, { last, onlyFailed });
   }

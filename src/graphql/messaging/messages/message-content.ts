@@ -1,7 +1,14 @@
 /** What a client can show of a content without knowing its source. */
 export type ShownContent =
   | { kind: 'text'; text: string }
-  | { kind: 'media'; url: string; mimeType: string | null; name: string | null; byteSize: number | null; caption: string | null }
+  | {
+      kind: 'media';
+      url: string;
+      mimeType: string | null;
+      name: string | null;
+      byteSize: number | null;
+      caption: string | null;
+    }
   | { kind: 'location'; latitude: number; longitude: number; label: string | null }
   | { kind: 'unknown'; type: string | null; preview: string | null };
 
@@ -15,11 +22,26 @@ export function shownContent(content: unknown): ShownContent {
   const type = textOf(object.type);
   if (typeof object.text === 'string') return { kind: 'text', text: object.text };
   if (typeof object.latitude === 'number' && typeof object.longitude === 'number') {
-    return { kind: 'location', latitude: object.latitude, longitude: object.longitude, label: textOf(object.label) ?? textOf(object.name) };
+    return {
+      kind: 'location',
+      latitude: object.latitude,
+      longitude: object.longitude,
+      label: textOf(object.label) ?? textOf(object.name),
+    };
   }
   if (typeof object.url === 'string' && URL.canParse(object.url) && /^https?:$/.test(new URL(object.url).protocol)) {
-    const byteSize = Number.isInteger(object.byteSize) && Math.abs(object.byteSize as number) < 2 ** 31 ? (object.byteSize as number) : null;
-    return { kind: 'media', url: object.url, mimeType: textOf(object.mimeType), name: textOf(object.name) ?? textOf(object.title), byteSize, caption: textOf(object.caption) };
+    const byteSize =
+      Number.isInteger(object.byteSize) && Math.abs(object.byteSize as number) < 2 ** 31
+        ? (object.byteSize as number)
+        : null;
+    return {
+      kind: 'media',
+      url: object.url,
+      mimeType: textOf(object.mimeType),
+      name: textOf(object.name) ?? textOf(object.title),
+      byteSize,
+      caption: textOf(object.caption),
+    };
   }
   return unknownContent(content, type);
 }

@@ -1,0 +1,37 @@
+import type { Metadata } from '../metadata/metadata.service.ts';
+
+export interface IngestMessage {
+  sourceMessageId: string;
+  sourceConversationId: string;
+  sourceChannelId: string;
+  sourceSenderId: string;
+  /** Any JSON value: up to 64 KiB, kept as it is. */
+  content: unknown;
+  fromContact: boolean;
+  sentAt: Date;
+}
+
+export interface IngestMetadata {
+  namespace: string;
+  /** The source's id of the conversation or message. */
+  sourceId: string;
+  metadata: Metadata;
+}
+
+export interface IngestBatch {
+  messages: IngestMessage[];
+  metadata: IngestMetadata[];
+}
+
+export interface IngestItem {
+  sourceMessageId: string;
+  id: string;
+  status: 'CREATED' | 'DUPLICATE';
+}
+
+/** A checked batch with its source, as a group of them is worked in one transaction. */
+export interface IngestEntry extends IngestBatch {
+  source: { id: string; name: string };
+  /** JSON text of each message's content, made once. */
+  contents: string[];
+}
