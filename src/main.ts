@@ -27,7 +27,7 @@ import { DeliveryAttempt } from './domain/messaging/sources/delivery-attempt.ent
 import { Source } from './domain/messaging/sources/source.entity.ts';
 import { verifySourceToken } from './domain/messaging/sources/source.service.ts';
 import { Tag } from './domain/messaging/tags/tag.entity.ts';
-import { createOutboundHttp } from './domain/outbound-http.ts';
+import { createOutboundHttp, type OutboundHttp } from './domain/outbound-http.ts';
 import type { Mailer } from './domain/mail.ts';
 import { olderThanDays, registerCleaner, retentionKind, retentionLane } from './domain/retention.ts';
 import { createGraph } from './graphql/execute.ts';
@@ -64,6 +64,8 @@ export interface Stand {
   log?: Logger;
   now?: () => Date;
   mailer?: Mailer;
+  /** Wraps the one outbound function, to shorten its time limits or to see what is asked of it. */
+  outbound?: (guarded: OutboundHttp) => OutboundHttp;
   durability?: 'check' | 'ignore';
 }
 
@@ -81,10 +83,11 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
     stops.push(() => database.close());
     const wakeups = await openWakeups({ url, log });
     stops.push(() => wakeups.close());
-    const outbound = createOutboundHttp({
+    const guarded = createOutboundHttp({
       allow: settings.outboundAllow,
       ownPorts: () => (settings.port ? [settings.port] : []),
     });
+    const outbound = stand.outbound?.(guarded) ?? guarded;
     stops.push(() => outbound.close());
     const mailer = stand.mailer ?? createMailer(settings, log);
     const background = new Set<Promise<unknown>>();

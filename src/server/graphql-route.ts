@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { InvalidInput } from '../domain/errors.ts';
 import { type Core, createGraphCtx, type Graph, type GraphHttpAnswer } from '../graphql/execute.ts';
 import { addressOf, principalOf } from './caller.ts';
-import { checkText, parseJson, readBody } from './json-body.ts';
+import { bodyFault, checkText, parseJson, readBody } from './json-body.ts';
 
 /** Largest GraphQL request, over HTTP and over a socket. */
 export const maxGraphBytes = 100 * 1024;
@@ -11,7 +11,7 @@ export const maxGraphBytes = 100 * 1024;
 export function graphqlRoute(app: FastifyInstance, { core, graph }: { core: Core; graph: Graph }): void {
   const answer = async (request: FastifyRequest, reply: FastifyReply) => send(reply, await run(core, graph, request));
   const errorHandler = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-    send(reply, graph.refuse(error, { headers: request.headers, requestId: request.id }));
+    send(reply, graph.refuse(bodyFault(error), { headers: request.headers, requestId: request.id }));
   app.route({ method: 'POST', url: '/graphql', config: { readsBody: true }, handler: answer, errorHandler });
   app.route({ method: 'GET', url: '/graphql', exposeHeadRoute: false, handler: answer, errorHandler });
 }

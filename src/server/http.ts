@@ -9,6 +9,7 @@ import type { RestRoute } from '../rest/run-row.ts';
 import { requestIdOf } from './caller.ts';
 import { graphqlRoute } from './graphql-route.ts';
 import { healthRoutes } from './health.ts';
+import { hasBody, lingering } from './json-body.ts';
 import { pageRoutes } from './pages.ts';
 import { restRoutes } from './rest-routes.ts';
 import { serverRoutes } from './routes-table.ts';
@@ -43,6 +44,8 @@ const times = { headersMs: 10_000, requestMs: 12_000, idleMs: 12_000, keepAliveM
 const maxHeaderBytes = 16 * 1024;
 const maxHeaders = 200;
 const stopMs = 10_000;
+/** While stopping: who has sent no whole request by then is not waited for. */
+const silentMs = 1_000;
 
 /** The whole front of the gateway: GraphQL, the older contracts, health and pages on one port. */
 export async function createHttpServer(parts: ServerParts): Promise<HttpServer> {
@@ -71,10 +74,12 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null, undefined));
   app.server.maxHeadersCount = 0;
+  const connections = watchConnections(app);
 
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' });
-    if (isDraining) reply.header('connection', 'close');
+    // Without a body its type does not matter, not even to Fastify.
+    if (!hasBody(request.raw)) delete request.raw.headers['content-type'];
     if (request.raw.rawHeaders.length / 2 > maxHeaders) {
       return reply
         .code(431)
@@ -84,9 +89,12 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
     // The router decodes %2e and the like; one path has one spelling here.
     if (/[%\\]|\/\//.test(pathOf(request.raw.url))) return reply.callNotFound();
   });
-  // After a refusal the rest of the body may still be on its way: it is not read, so the connection cannot go on.
-  app.addHook('onSend', async (request, reply) => {
-    if (hasBody(request.raw.headers) && !request.raw.readableEnded) reply.header('connection', 'close');
+  // After a refusal the rest of the body may still be on its way: it is not kept, so the connection cannot go on.
+  app.addHook('onSend', async ({ raw }, reply, payload) => {
+    if (isDraining) reply.header('connection', 'close');
+    if (!hasBody(raw) || raw.complete || typeof payload !== 'string') return payload;
+    reply.headers({ connection: 'close', 'content-length': Buffer.byteLength(payload) });
+    return lingering(payload, raw);
   });
   app.addHook('onResponse', async (request, reply) => {
     core.log.info(
@@ -118,6 +126,7 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
 
   const sockets = createSockets({ core, graph, live });
   app.server.on('upgrade', (request, socket, head) => {
+    connections.forget(request.socket);
     if (isDraining)
       socket.end(
         'HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
@@ -137,12 +146,34 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
       if (isDraining) return;
       isDraining = true;
       const server: Server = app.server;
-      const timer = setTimeout(() => server.closeAllConnections(), stopMs - 1_000);
-      const closed = app.close();
-      server.closeIdleConnections();
-      await sockets.stop(stopMs - 2_000);
-      await closed;
-      clearTimeout(timer);
+      const cut = setTimeout(() => server.closeAllConnections(), stopMs - 1_000);
+      // A connection becomes idle when its last answer is out, not when the stop begins.
+      const sweep = setInterval(() => server.closeIdleConnections(), 50);
+      const cutSilent = setTimeout(() => connections.cutSilent(), silentMs);
+      await Promise.all([app.close(), sockets.stop(stopMs - 2_000)]);
+      for (const timer of [cut, sweep, cutSilent]) clearTimeout(timer);
+    },
+  };
+}
+
+// Node counts a connection that never sent a request as a busy one.
+function watchConnections(app: FastifyInstance) {
+  const open = new Set<Socket>();
+  const busy = new Set<Socket>();
+  const forget = (socket: Socket) => {
+    open.delete(socket);
+    busy.delete(socket);
+  };
+  app.server.on('connection', (socket: Socket) => {
+    open.add(socket);
+    socket.once('close', () => forget(socket));
+  });
+  app.addHook('onRequest', async ({ raw }) => void busy.add(raw.socket));
+  app.addHook('onResponse', async ({ raw }) => void busy.delete(raw.socket));
+  return {
+    forget,
+    cutSilent() {
+      for (const socket of open) if (!busy.has(socket)) socket.destroy();
     },
   };
 }
@@ -178,11 +209,6 @@ function answerTheRest(app: FastifyInstance, parts: ServerParts): void {
 
 function pathOf(url: string | undefined): string {
   return (url ?? '').split('?', 1)[0]!;
-}
-
-function hasBody(headers: Record<string, unknown>): boolean {
-  const length = headers['content-length'];
-  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }
 
 const clientErrors: Record<string, [number, string, string]> = {

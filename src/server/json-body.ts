@@ -1,14 +1,14 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { Readable } from 'node:stream';
 import { InvalidInput, TooLarge } from '../domain/errors.ts';
 import { UnsupportedMediaType } from '../graphql/execute.ts';
 
 /** Deepest nesting of objects and lists in a body. */
 export const maxJsonDepth = 64;
 
-/** What is thrown away of a refused body, so that a client that is still sending reads our answer. */
-const discardLimits = { bytes: 2 * 1024 * 1024, ms: 300 } as const;
+/** How much of a refused body is thrown away, for how long, before the connection ends. */
+const lingerLimits = { bytes: 16 * 1024 * 1024, ms: 1_000 } as const;
 
 /**
  * Reads a JSON body from the socket. What must not be read is refused before: another content type, a content
@@ -17,21 +17,28 @@ const discardLimits = { bytes: 2 * 1024 * 1024, ms: 300 } as const;
  * @throws UnsupportedMediaType, TooLarge, InvalidInput
  */
 export async function readBody(message: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
+  if (!hasBody(message)) return undefined;
   const { headers } = message;
   const length = headers['content-length'];
-  if (headers['transfer-encoding'] === undefined && (length === undefined || Number(length) === 0)) return undefined;
-  try {
-    checkType(headers['content-type']);
-    const encoding = headers['content-encoding'];
-    if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
-      throw new UnsupportedMediaType('a compressed body is not taken, send it without content-encoding');
-    }
-    if (length !== undefined && Number(length) > maxBytes) throw tooLarge(maxBytes);
-    return await collect(message, maxBytes);
-  } catch (error) {
-    await discard(message);
-    throw error;
+  checkType(headers['content-type']);
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
+    throw new UnsupportedMediaType('a compressed body is not taken, send it without content-encoding');
   }
+  if (length !== undefined && Number(length) > maxBytes) throw tooLarge(maxBytes);
+  return collect(message, maxBytes);
+}
+
+/** Whether a request brings a body. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length'];
+  return headers['transfer-encoding'] !== undefined || (length !== undefined && Number(length) !== 0);
+}
+
+/** Fastify's own refusal of a content type that is no content type at all, as ours. */
+export function bodyFault(error: unknown): unknown {
+  const isTypeFault = String((error as { code?: unknown } | null)?.code).startsWith('FST_ERR_CTP');
+  return isTypeFault ? new UnsupportedMediaType('the content type must be application/json') : error;
 }
 
 function checkType(contentType: string | undefined): void {
@@ -65,24 +72,26 @@ function collect(message: IncomingMessage, maxBytes: number): Promise<Buffer> {
   });
 }
 
-async function discard(message: IncomingMessage): Promise<void> {
-  if (message.readableEnded || message.destroyed) return;
+/**
+ * The answer to a request whose body is still on its way: all of it is sent at once, the end of the connection follows
+ * when the client has stopped sending. Closing at once would take the answer away from who is still writing.
+ */
+export function lingering(answer: string, message: IncomingMessage): Readable {
+  const stream = new Readable({ read() {} });
+  stream.push(answer);
   let size = 0;
-  const ended = new Promise<void>((resolve) => {
-    message.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > discardLimits.bytes) {
-        message.pause();
-        resolve();
-      }
-    });
-    message
-      .once('end', resolve)
-      .once('close', resolve)
-      .once('error', () => resolve());
-  });
-  await Promise.race([ended, sleep(discardLimits.ms)]);
-  message.pause();
+  const end = () => {
+    clearTimeout(timer);
+    message.off('data', onData).pause();
+    stream.push(null);
+  };
+  const onData = (chunk: Buffer) => {
+    size += chunk.length;
+    if (size > lingerLimits.bytes) end();
+  };
+  const timer = setTimeout(end, lingerLimits.ms);
+  message.on('data', onData).once('end', end).once('close', end).once('error', end).resume();
+  return stream;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Core, createGraphCtx } from '../graphql/execute.ts';
 import type { RestAnswer, RestRoute } from '../rest/run-row.ts';
 import { addressOf, principalOf } from './caller.ts';
-import { parseJson, readBody } from './json-body.ts';
+import { bodyFault, parseJson, readBody } from './json-body.ts';
 
 /** Serves the rows of the older contracts: reads the body, finds out who asks, and lets the row answer. */
 export function restRoutes(app: FastifyInstance, { core, routes }: { core: Core; routes: readonly RestRoute[] }): void {
@@ -12,7 +12,7 @@ export function restRoutes(app: FastifyInstance, { core, routes }: { core: Core;
       url: route.path,
       config: { readsBody: true },
       handler: async (request, reply) => send(reply, await run(core, route, request)),
-      errorHandler: (error: unknown, request, reply) => send(reply, route.refuse(error, request.id)),
+      errorHandler: (error: unknown, request, reply) => send(reply, route.refuse(bodyFault(error), request.id)),
     });
   }
 }

@@ -29,7 +29,7 @@ export interface Caller {
   headers?: Record<string, string>;
 }
 
-export interface AppOptions extends Pick<Stand, 'now' | 'mailer'> {
+export interface AppOptions extends Pick<Stand, 'now' | 'mailer' | 'outbound'> {
   settings?: Partial<Settings>;
   /** Another process on the same database as this app. */
   database?: { url: string };
@@ -62,6 +62,7 @@ export async function startApp(options: AppOptions = {}) {
     log: pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }),
     durability: 'ignore',
     now: options.now,
+    outbound: options.outbound,
     mailer: options.mailer ?? { send: async (mail) => void mails.push(mail) },
   });
   let isStopped = false;

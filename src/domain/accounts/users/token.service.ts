@@ -1,4 +1,4 @@
-import { createHmac, randomUUID } from 'node:crypto';
+import { createHmac, createSecretKey, type KeyObject, randomUUID } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import type { Core, Settings } from '../../context.ts';
 import { Unauthenticated } from '../../errors.ts';
@@ -18,8 +18,16 @@ const issuer = 'parley';
 /** Clocks of other machines may differ this much. */
 const leewaySeconds = 60;
 
-function signingKey(settings: Settings, audience: TokenAudience): string {
-  return createHmac('sha256', settings.jwtSecret).update(`jwt:${audience}`).digest('hex');
+const keys = new WeakMap<Settings, Map<TokenAudience, KeyObject>>();
+
+// A key object: given a text, the library first tries to read it as a public key, each time.
+function signingKey(settings: Settings, audience: TokenAudience): KeyObject {
+  const known = keys.get(settings) ?? new Map<TokenAudience, KeyObject>();
+  keys.set(settings, known);
+  const key =
+    known.get(audience) ?? createSecretKey(createHmac('sha256', settings.jwtSecret).update(`jwt:${audience}`).digest());
+  known.set(audience, key);
+  return key;
 }
 
 /** Signs a token of one kind. `livesForSeconds` undefined: no expiry (source tokens). */

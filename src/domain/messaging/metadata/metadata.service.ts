@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { InvalidInput } from '../../errors.ts';
 
 export type Metadata = Record<string, unknown>;
@@ -36,6 +37,13 @@ export function mergeMetadata(before: Metadata, patch: Metadata): Metadata {
     } else merged[key] = inner;
   }
   return merged;
+}
+
+/** True when a merge changed nothing: a repeated batch then writes nothing and tells nobody. */
+export function isSameMetadata(before: Metadata, after: Metadata): boolean {
+  // As JSON, since the two differ in their prototypes.
+  const plain = (metadata: Metadata): unknown => JSON.parse(JSON.stringify(metadata));
+  return isDeepStrictEqual(plain(before), plain(after));
 }
 
 /** The reserved top key that a source's patch would write, or undefined. */

@@ -1,7 +1,13 @@
 import { DomainError, type Fault, InvalidInput, maxFaults } from '../../errors.ts';
 import { newId, sourceThingId } from '../../ids.ts';
 import { oversizedJson } from '../../text.ts';
-import { type ContactNaming, contactNaming, type Metadata, mergeMetadata } from '../metadata/metadata.service.ts';
+import {
+  type ContactNaming,
+  contactNaming,
+  isSameMetadata,
+  type Metadata,
+  mergeMetadata,
+} from '../metadata/metadata.service.ts';
 import type { Outcome } from './group-commit.ts';
 import type { IngestEntry, IngestItem, IngestMessage } from './ingest-batch.ts';
 import { type IngestState, type KnownConversation, pairKey, waitingKey } from './ingest-state.ts';
@@ -257,17 +263,20 @@ function planMetadata(
   const id = sourceThingId(source.name, item.sourceId);
   if (item.namespace === 'conversation' && state.conversations.has(id)) {
     const before = plan.conversationMetadata.get(id) ?? state.metadata.get(id) ?? {};
-    plan.conversationMetadata.set(id, mergeMetadata(before, item.metadata));
+    const after = mergeMetadata(before, item.metadata);
+    if (!isSameMetadata(before, after)) plan.conversationMetadata.set(id, after);
     return;
   }
   const message = storedMessage(source.id, id, item.sourceId, state);
   if (item.namespace === 'message' && message) {
     const planned = plan.messageMetadata.get(message.id);
     const before = planned?.metadata ?? state.metadata.get(message.id) ?? {};
+    const after = mergeMetadata(before, item.metadata);
+    if (isSameMetadata(before, after)) return;
     const isNew = planned?.isNew ?? plan.messages.some((one) => one.id === message.id);
     plan.messageMetadata.set(message.id, {
       conversationId: message.conversationId,
-      metadata: mergeMetadata(before, item.metadata),
+      metadata: after,
       isNew,
     });
     return;

@@ -99,7 +99,10 @@ interface StateRow {
   number: number | null;
 }
 
-/** Reads, under the locks, all that the decision needs. One statement; a second one where metadata is concerned. */
+/**
+ * Reads, under the locks, all that the decision needs. One statement; a second one where metadata is concerned. The
+ * laterals make it look up by index whatever the statistics say: a new table has none.
+ */
 export async function readState(tx: Tx, entries: IngestEntry[]): Promise<IngestState> {
   const asked = idsOf(entries);
   const found = await rows<StateRow>(
@@ -113,14 +116,17 @@ export async function readState(tx: Tx, entries: IngestEntry[]): Promise<IngestS
         select 'message', id, source, null, conversation_id, null
           from message where id = any(${asked.messages}::uuid[])
         union all
-        select 'sent', m.id, m.source, m.source_message_id, m.conversation_id, null
-          from message m join unnest(${asked.sentSources}::uuid[], ${asked.sentIds}::text[]) a(source, theirs)
-            on m.source = a.source and m.source_message_id = a.theirs
-          where m.sender_type in ('USER', 'BOT', 'CAMPAIGN')
+        select 'sent', m.id, a.source, a.theirs, m.conversation_id, null
+          from unnest(${asked.sentSources}::uuid[], ${asked.sentIds}::text[]) a(source, theirs)
+          cross join lateral (
+            select id, conversation_id from message
+            where source = a.source and source_message_id = a.theirs and source_message_id is not null
+              and sender_type in ('USER', 'BOT', 'CAMPAIGN') limit 1) m
         union all
-        select 'contact', i.contact_id, i.source, i.sender_id, null, null
-          from contact_identity i join unnest(${asked.senderSources}::uuid[], ${asked.senders}::text[]) a(source, sender)
-            on i.source = a.source and i.sender_id = a.sender
+        select 'contact', i.contact_id, a.source, a.sender, null, null
+          from unnest(${asked.senderSources}::uuid[], ${asked.senders}::text[]) a(source, sender)
+          cross join lateral (
+            select contact_id from contact_identity where source = a.source and sender_id = a.sender limit 1) i
         union all
         select 'waiting', null, s, null, null, null from unnest(${asked.sources}::uuid[]) s
           where exists (select 1 from waiting_metadata w where w.source = s)`,

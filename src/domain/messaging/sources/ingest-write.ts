@@ -184,13 +184,17 @@ async function nameContacts(tx: Tx, plan: IngestPlan): Promise<void> {
     named.map(([, naming]) => read(naming) ?? null);
   await rows(
     tx.em,
-    sql`update contact c set display_name = coalesce(v.display_name, c.display_name),
-          first_name = case when v.display_name is null then coalesce(v.first_name, c.first_name) else v.first_name end,
-          last_name = case when v.display_name is null then coalesce(v.last_name, c.last_name) else v.last_name end,
-          avatar_url = coalesce(v.avatar_url, c.avatar_url)
-        from unnest(${named.map(([id]) => id)}::uuid[], ${texts((n) => n.displayName)}::text[],
-          ${texts((n) => n.firstName)}::text[], ${texts((n) => n.lastName)}::text[], ${texts((n) => n.avatarUrl)}::text[])
-          v(id, display_name, first_name, last_name, avatar_url)
-        where c.id = v.id`,
+    sql`update contact c set display_name = n.display_name, first_name = n.first_name, last_name = n.last_name,
+          avatar_url = n.avatar_url
+        from (
+          select b.id, coalesce(v.display_name, b.display_name) display_name,
+            case when v.display_name is null then coalesce(v.first_name, b.first_name) else v.first_name end first_name,
+            case when v.display_name is null then coalesce(v.last_name, b.last_name) else v.last_name end last_name,
+            coalesce(v.avatar_url, b.avatar_url) avatar_url
+          from unnest(${named.map(([id]) => id)}::uuid[], ${texts((n) => n.displayName)}::text[],
+            ${texts((n) => n.firstName)}::text[], ${texts((n) => n.lastName)}::text[], ${texts((n) => n.avatarUrl)}::text[])
+            v(id, display_name, first_name, last_name, avatar_url) join contact b on b.id = v.id) n
+        where c.id = n.id and (c.display_name, c.first_name, c.last_name, c.avatar_url)
+          is distinct from (n.display_name, n.first_name, n.last_name, n.avatar_url)`,
   );
 }

@@ -72,8 +72,10 @@ function checkBatch({ messages, metadata }: IngestBatch, contents: string[]): vo
     throw new InvalidInput('metadata', `must be at most ${mostMetadata} in one batch, got ${metadata.length}`);
   }
   const faults: Fault[] = [];
-  messages.forEach((message, index) => checkMessage(message, contents[index]!, `messages[${index}]`, faults));
-  metadata.forEach((item, index) => checkMetadata(item, `metadata[${index}]`, faults));
+  for (const [index, message] of messages.entries()) {
+    checkMessage(message, contents[index]!, `messages[${index}]`, faults);
+  }
+  for (const [index, item] of metadata.entries()) checkMetadata(item, `metadata[${index}]`, faults);
   if (faults.length > 0) throw new InvalidInput(faults.slice(0, maxFaults));
 }
 
