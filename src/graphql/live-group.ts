@@ -83,7 +83,7 @@ export class Group {
       const items = this.#pending.splice(0, sideBySideCount(this.#pending));
       const results = await Promise.all(items.map((item) => this.#render(item, member.principal)));
       if (generation !== this.#generation) continue;
-      items.forEach((item, index) => this.#deliver(item, results[index]));
+      for (const [index, item] of items.entries()) this.#deliver(item, results[index]);
     }
   }
 

@@ -65,7 +65,10 @@ export class Subscriber implements AsyncIterableIterator<PreparedResult, undefin
 
   push(result: PreparedResult): void {
     if (this.#ended) return;
-    if (!this.#held) return this.pushPast(result);
+    if (!this.#held) {
+      this.pushPast(result);
+      return;
+    }
     this.#held.push(result);
     this.#heldBytes += result.json.length;
     this.#checkBounds();
@@ -123,7 +126,10 @@ export class Subscriber implements AsyncIterableIterator<PreparedResult, undefin
     const waiting = this.#waiting;
     this.#waiting = undefined;
     this.#end();
-    if (waiting) return waiting(Promise.reject(error));
+    if (waiting) {
+      waiting(Promise.reject(error));
+      return;
+    }
     this.#failure = { error };
     this.#queue = queue;
     this.#head = head;

@@ -36,6 +36,11 @@ export interface LiveCaller {
   onOverflow(): void;
 }
 
+export interface Revocation {
+  userId: string;
+  tokenVersion: number;
+}
+
 /** Subscriptions over the event log. */
 export interface Live {
   /**
@@ -48,8 +53,8 @@ export interface Live {
     operation: AdmittedOperation,
     caller: LiveCaller,
   ): Promise<AsyncIterableIterator<PreparedResult, undefined>>;
-  /** Tells whose older tokens are void; undefined: events were missed, it may be anybody's. */
-  onRevoked(listener: (userId: string | undefined) => void): () => void;
+  /** Tells whose tokens below a version are void; undefined: events were missed, it may be anybody's. */
+  onRevoked(listener: (revoked: Revocation | undefined) => void): () => void;
   stop(): void;
 }
 
@@ -78,7 +83,7 @@ class LiveGroups implements Live {
   /** Groups that hear of one conversation only, by its id, and those that hear of all. */
   readonly #byConversation = new Map<string, Set<Group>>();
   readonly #unrouted = new Set<Group>();
-  readonly #revokedListeners = new Set<(userId: string | undefined) => void>();
+  readonly #revokedListeners = new Set<(revoked: Revocation | undefined) => void>();
   readonly #endFeed: () => void;
   readonly #replays = new Slots(maxReplays);
   #resets = 0;
@@ -105,7 +110,7 @@ class LiveGroups implements Live {
     return member;
   }
 
-  onRevoked(listener: (userId: string | undefined) => void): () => void {
+  onRevoked(listener: (revoked: Revocation | undefined) => void): () => void {
     this.#revokedListeners.add(listener);
     return () => this.#revokedListeners.delete(listener);
   }
@@ -170,7 +175,7 @@ class LiveGroups implements Live {
   #hear(batch: readonly LoggedEvent[]): void {
     const { epoch } = this.#feed;
     for (const event of batch) {
-      if (event.kind === 'user.revoked') for (const listener of this.#revokedListeners) listener(event.payload.userId);
+      if (event.kind === 'user.revoked') for (const listener of this.#revokedListeners) listener(event.payload);
     }
     for (const group of this.#unrouted) group.add(batch, epoch);
     if (this.#byConversation.size === 0) return;

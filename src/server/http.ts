@@ -198,12 +198,10 @@ function answerTheRest(app: FastifyInstance, parts: ServerParts): void {
     const status =
       error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500 ? error.statusCode : 500;
     if (status === 500) parts.core.log.error({ requestId: request.id, err: error }, 'unforeseen error');
-    return reply
-      .code(status)
-      .send({
-        message: status === 500 ? 'something went wrong on our side' : 'this request is not valid',
-        requestId: request.id,
-      });
+    return reply.code(status).send({
+      message: status === 500 ? 'something went wrong on our side' : 'this request is not valid',
+      requestId: request.id,
+    });
   });
 }
 

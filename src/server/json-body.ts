@@ -115,7 +115,8 @@ export function parseJson(bytes: Buffer): unknown {
 function checkValue(value: unknown, depth: number): void {
   switch (typeof value) {
     case 'string':
-      return checkText(value);
+      checkText(value);
+      return;
     case 'number':
       if (!Number.isFinite(value)) throw new InvalidInput('', 'a number is too large');
       return;

@@ -73,9 +73,9 @@ export class Connection {
 
   ping(): void {
     if (!this.isOpen) return;
-    if (!this.#isAlive) return this.#ws.terminate();
+    if (this.#isAlive) this.#ws.ping();
+    else this.#ws.terminate();
     this.#isAlive = false;
-    this.#ws.ping();
   }
 
   release(): void {

@@ -15,7 +15,7 @@ import {
   type Graph,
   toDomainError,
 } from '../graphql/execute.ts';
-import type { Live, PreparedResult } from '../graphql/live.ts';
+import type { Live, PreparedResult, Revocation } from '../graphql/live.ts';
 import { addressOf } from './caller.ts';
 import { maxGraphBytes } from './graphql-route.ts';
 import { Connection } from './socket-connection.ts';
@@ -74,7 +74,7 @@ class GraphSockets implements Sockets {
     this.#graph = graph;
     this.#live = live;
     this.#protocol = this.#makeProtocol();
-    this.#endRevocations = live.onRevoked((userId) => this.#recheck(userId));
+    this.#endRevocations = live.onRevoked((revoked) => this.#revoke(revoked));
     this.#pings = setInterval(() => this.#ping(), 1_000).unref();
   }
 
@@ -185,19 +185,30 @@ class GraphSockets implements Sockets {
     if (sockets?.size === 0) this.#byUser.delete(principal.userId);
   }
 
-  #recheck(userId: string | undefined): void {
-    const concerned = userId === undefined ? this.#open : (this.#byUser.get(userId) ?? []);
-    for (const connection of [...concerned]) void this.#recheckOne(connection);
+  #revoke(revoked: Revocation | undefined): void {
+    if (!revoked) {
+      for (const connection of [...this.#open]) void this.#recheck(connection);
+      return;
+    }
+    for (const connection of [...(this.#byUser.get(revoked.userId) ?? [])]) {
+      const { principal } = connection;
+      if (principal.kind === 'user' && principal.tokenVersion < revoked.tokenVersion)
+        connection.close(4401, 'Unauthorized');
+    }
   }
 
-  async #recheckOne(connection: Connection): Promise<void> {
+  // Events were missed, among them perhaps the one that voids this token.
+  async #recheck(connection: Connection): Promise<void> {
     for (let looks = 0; looks < 2 && connection.isOpen; looks += 1) {
       if (looks > 0) await sleep(recheckAfterMs);
       try {
         if (connection.authorization === undefined) return;
         await authenticate(this.#core, connection.authorization);
       } catch (error) {
-        if (toDomainError(error).code === 'UNAUTHENTICATED') return connection.close(4401, 'Unauthorized');
+        if (toDomainError(error).code === 'UNAUTHENTICATED') {
+          connection.close(4401, 'Unauthorized');
+          return;
+        }
         looks = 0; // the database is away: until it answers nothing is known
       }
     }

@@ -62,7 +62,9 @@ describe('GraphQL over HTTP', () => {
   it('refuses two Authorization headers', async () => {
     const { request } = await import('node:http');
     const text = await new Promise<string>((resolve, reject) => {
-      const sent = request(`${app.url}/graphql?query={__typename}`, { headers: ['host', 'x', 'authorization', 'a', 'authorization', 'b'] });
+      const sent = request(`${app.url}/graphql?query={__typename}`, {
+        headers: ['host', 'x', 'authorization', 'a', 'authorization', 'b'],
+      });
       sent.on('response', (response) => {
         let body = '';
         response.on('data', (chunk) => (body += chunk)).on('end', () => resolve(body));
@@ -79,7 +81,15 @@ describe('GraphQL over HTTP', () => {
   });
 
   it('knows one spelling of each path', async () => {
-    for (const path of ['//graphql', '/graphql/', '/graph%71l', '/%67raphql', '/graphql%2f', '/health//live', '/health/%6cive']) {
+    for (const path of [
+      '//graphql',
+      '/graphql/',
+      '/graph%71l',
+      '/%67raphql',
+      '/graphql%2f',
+      '/health//live',
+      '/health/%6cive',
+    ]) {
       const { status } = await fetch(`${app.url}${path}?query={__typename}`);
       expect([path, status]).toEqual([path, 404]);
     }

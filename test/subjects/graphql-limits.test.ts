@@ -10,7 +10,8 @@ interface Answer {
   errors: number;
 }
 
-const times = (count: number, make: (index: number) => string) => Array.from({ length: count }, (_, index) => make(index)).join(' ');
+const times = (count: number, make: (index: number) => string) =>
+  Array.from({ length: count }, (_, index) => make(index)).join(' ');
 const nested = (open: string, close: string, depth: number) => open.repeat(depth) + close.repeat(depth);
 
 /** Ids of reliability.md, G. Each is sent over HTTP and over a socket. */
@@ -35,7 +36,11 @@ const refusedDocuments: [id: string, document: string, code: string][] = [
   ['G5 900 directives', `{__typename ${'@a '.repeat(900)}}`, 'QUERY_TOO_COMPLEX'],
   ['G11 nested list literal', `{node(id:${nested('[', ']', 20_000)}){id}}`, 'QUERY_TOO_COMPLEX'],
   ['G11 nested list literal below the token limit', `{node(id:${nested('[', ']', 900)}){id}}`, 'QUERY_TOO_COMPLEX'],
-  ['G14 200 logins', `mutation{${times(200, (index) => `a${index}:login(input:{email:"a",password:"b"}){token}`)}}`, 'QUERY_TOO_COMPLEX'],
+  [
+    'G14 200 logins',
+    `mutation{${times(200, (index) => `a${index}:login(input:{email:"a",password:"b"}){token}`)}}`,
+    'QUERY_TOO_COMPLEX',
+  ],
   ['11 root fields', `{${times(11, (index) => `a${index}:__typename`)}}`, 'QUERY_TOO_COMPLEX'],
   [
     'cost above 5,000',
@@ -51,12 +56,21 @@ describe('limits of GraphQL', () => {
   let token: string;
   beforeAll(async () => {
     app = await startApp();
-    const signedUp = await app.rest('users.signup', { first_name: 'Ada', last_name: 'L', email: 'ada@limits.test', password: 'correct horse' });
+    const signedUp = await app.rest('users.signup', {
+      first_name: 'Ada',
+      last_name: 'L',
+      email: 'ada@limits.test',
+      password: 'correct horse',
+    });
     token = signedUp.body.token;
   });
   afterAll(() => app.stop());
 
-  async function post(body: BodyInit, headers: Record<string, string> = {}, url = app.url): Promise<Answer> {
+  async function post(
+    body: string | Uint8Array<ArrayBuffer>,
+    headers: Record<string, string> = {},
+    url = app.url,
+  ): Promise<Answer> {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json', ...headers },
@@ -67,7 +81,12 @@ describe('limits of GraphQL', () => {
   const send = (query: string, variables?: unknown) => post(JSON.stringify({ query, variables }));
 
   async function overSocket(query: string, variables?: Record<string, unknown>): Promise<Answer> {
-    const client = createClient({ url: app.wsUrl, webSocketImpl: WebSocket, connectionParams: { authorization: token }, retryAttempts: 0 });
+    const client = createClient({
+      url: app.wsUrl,
+      webSocketImpl: WebSocket,
+      connectionParams: { authorization: token },
+      retryAttempts: 0,
+    });
     try {
       return await new Promise((resolve, reject) => {
         client.subscribe(
@@ -97,7 +116,12 @@ describe('limits of GraphQL', () => {
   });
 
   it('G5 lists at most ten errors', async () => {
-    const answer = await send(`{${times(40, (index) => `nope${index}`)}}`.replaceAll(/nope(\d+)/g, 'viewer{nope$1}').slice(0, 400).replace(/[^}]*$/, '}'));
+    const answer = await send(
+      `{${times(40, (index) => `nope${index}`)}}`
+        .replaceAll(/nope(\d+)/g, 'viewer{nope$1}')
+        .slice(0, 400)
+        .replace(/[^}]*$/, '}'),
+    );
     expect(answer.status).toBe(400);
     const directives = await send(`{__typename ${'@nope '.repeat(49)}}`);
     expect(directives).toMatchObject({ status: 400, codes: ['GRAPHQL_VALIDATION_FAILED'] });
@@ -105,7 +129,10 @@ describe('limits of GraphQL', () => {
   });
 
   it.each([900_000, 5_000_000])('G6 a document of %i bytes is too large', async (size) => {
-    expect(await post(JSON.stringify({ query: `{${' '.repeat(size)}__typename}` }))).toMatchObject({ status: 413, codes: ['TOO_LARGE'] });
+    expect(await post(JSON.stringify({ query: `{${' '.repeat(size)}__typename}` }))).toMatchObject({
+      status: 413,
+      codes: ['TOO_LARGE'],
+    });
   });
 
   it('G7 an array of operations is refused', async () => {
@@ -119,12 +146,15 @@ describe('limits of GraphQL', () => {
     expect(response.headers.get('allow')).toBe('POST');
   });
 
-  it.each(['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/json; charset=iso-2022-kr', 'application/json; charset=utf-16'])(
-    'G9 a body as %s is not read',
-    async (type) => {
-      expect((await post('{"query":"{__typename}"}', { 'content-type': type })).status).toBe(415);
-    },
-  );
+  it.each([
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data; boundary=x',
+    'application/json; charset=iso-2022-kr',
+    'application/json; charset=utf-16',
+  ])('G9 a body as %s is not read', async (type) => {
+    expect((await post('{"query":"{__typename}"}', { 'content-type': type })).status).toBe(415);
+  });
 
   it('G9 a compressed body is not read', async () => {
     expect((await post('{"query":"{__typename}"}', { 'content-encoding': 'gzip' })).status).toBe(415);
@@ -137,7 +167,7 @@ describe('limits of GraphQL', () => {
     expect(Object.hasOwn(Object.prototype, 'x')).toBe(false);
   });
 
-  it.each<[string, BodyInit]>([
+  it.each<[string, string | Uint8Array<ArrayBuffer>]>([
     ['malformed JSON', '{"query":'],
     ['bad UTF-8', Buffer.concat([Buffer.from('{"query":"{__typename #'), Buffer.from([0xff]), Buffer.from('}"}')])],
     ['no query', '{}'],
@@ -182,13 +212,20 @@ describe('limits of GraphQL', () => {
 
   it('introspection as tools ask for it passes the limits', async () => {
     const { getIntrospectionQuery } = await import('graphql');
-    const query = getIntrospectionQuery({ inputValueDeprecation: true, directiveIsRepeatable: true, specifiedByUrl: true, schemaDescription: true });
+    const query = getIntrospectionQuery({
+      inputValueDeprecation: true,
+      directiveIsRepeatable: true,
+      specifiedByUrl: true,
+      schemaDescription: true,
+    });
     expect(await send(query)).toEqual({ status: 200, codes: [], errors: 0 });
   });
 });
 
 function answerOf(status: number, { errors = [] }: { errors?: unknown[] }): Answer {
-  const codes = new Set((errors as { extensions?: { code?: string } }[]).map((error) => error.extensions?.code ?? 'none'));
+  const codes = new Set(
+    (errors as { extensions?: { code?: string } }[]).map((error) => error.extensions?.code ?? 'none'),
+  );
   return { status, codes: [...codes], errors: errors.length };
 }
 

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import WebSocket from 'ws';
 import { registerTokenKind } from '../../src/domain/authentication.ts';
 import { systemCtx } from '../../src/domain/context.ts';
-import { appendEvents } from '../../src/domain/events.ts';
+import { appendEvents, type DomainEvent } from '../../src/domain/events.ts';
 import { rows } from '../../src/domain/statement.ts';
 import { transaction } from '../../src/domain/transaction.ts';
 import { Subscriber, subscriberLimits } from '../../src/graphql/live-subscriber.ts';
@@ -16,7 +16,8 @@ interface Message {
   payload?: unknown;
 }
 
-const inbox = 'subscription($after: Cursor) { inbox(after: $after) { __typename ... on Event { cursor } ... on ResetEvent { reason } } }';
+const inbox =
+  'subscription($after: Cursor) { inbox(after: $after) { __typename ... on Event { cursor } ... on ResetEvent { reason } } }';
 const nobody = '00000000-0000-4000-8000-000000000000';
 
 /** A socket as a hostile client drives it. */
@@ -29,7 +30,9 @@ class RawSocket {
     this.ws = new WebSocket(url, protocols);
     this.ws.on('message', (data) => this.messages.push(JSON.parse(String(data)) as Message));
     this.ws.on('error', () => undefined);
-    this.closed = new Promise((resolve) => this.ws.once('close', (code, reason) => resolve({ code, reason: String(reason) })));
+    this.closed = new Promise((resolve) =>
+      this.ws.once('close', (code, reason) => resolve({ code, reason: String(reason) })),
+    );
   }
 
   async opened(): Promise<this> {
@@ -67,7 +70,12 @@ describe('GraphQL over WebSocket', () => {
   let userId: string;
   beforeAll(async () => {
     app = await startApp();
-    const signedUp = await app.rest('users.signup', { first_name: 'Ada', last_name: 'L', email: 'ada@sockets.test', password: 'correct horse' });
+    const signedUp = await app.rest('users.signup', {
+      first_name: 'Ada',
+      last_name: 'L',
+      email: 'ada@sockets.test',
+      password: 'correct horse',
+    });
     token = `Bearer ${signedUp.body.token}`;
     userId = signedUp.body.id;
   });
@@ -79,10 +87,11 @@ describe('GraphQL over WebSocket', () => {
     transaction(systemCtx(app.core, 'test'), (tx) =>
       appendEvents(
         tx,
-        kinds.map((kind) =>
-          kind === 'tag.updated'
-            ? { kind, conversationId: null, payload: { tagId: nobody } }
-            : { kind, conversationId: null, payload: { userId } },
+        kinds.map(
+          (kind): DomainEvent =>
+            kind === 'tag.updated'
+              ? { kind, conversationId: null, payload: { tagId: nobody } }
+              : { kind, conversationId: null, payload: { userId, tokenVersion: 2 } },
         ),
       ),
     );
@@ -138,7 +147,10 @@ describe('GraphQL over WebSocket', () => {
       ['a message nested 65 deep', `{"type":"ping","payload":${'{"a":'.repeat(70)}1${'}'.repeat(70)}}`],
       ['NUL in a text', '{"type":"ping","payload":{"a":"\\u0000"}}'],
       ['half of a surrogate pair', '{"type":"ping","payload":{"a":"\\ud800"}}'],
-      ['variables that are no object', { type: 'subscribe', id: '1', payload: { query: '{__typename}', variables: 'x' } }],
+      [
+        'variables that are no object',
+        { type: 'subscribe', id: '1', payload: { query: '{__typename}', variables: 'x' } },
+      ],
     ])('4400 on %s', async (_what, message) => {
       const socket = await opened();
       socket.send(message);
@@ -153,7 +165,11 @@ describe('GraphQL over WebSocket', () => {
 
     it('4401 when its token ends', async () => {
       registerTokenKind('short', async () => ({
-        kind: 'user', userId: nobody, role: 'AGENT', tokenVersion: 1, expiresAt: new Date(app.core.now().getTime() + 200),
+        kind: 'user',
+        userId: nobody,
+        role: 'AGENT',
+        tokenVersion: 1,
+        expiresAt: new Date(app.core.now().getTime() + 200),
       }));
       const shortToken = `x.${Buffer.from('{"aud":"short"}').toString('base64url')}.x`;
       const socket = await (await open()).init(shortToken);
@@ -161,10 +177,18 @@ describe('GraphQL over WebSocket', () => {
     });
 
     it('4401 within five seconds when its user is revoked, and leaves the others', async () => {
-      const other = await app.rest('users.signup', { first_name: 'Bob', last_name: 'B', email: 'bob@sockets.test', password: 'correct horse' });
+      const other = await app.rest('users.signup', {
+        first_name: 'Bob',
+        last_name: 'B',
+        email: 'bob@sockets.test',
+        password: 'correct horse',
+      });
       const [mine, others] = [await opened(), await (await open()).init(other.body.token)];
       const startedAt = performance.now();
-      await rows(app.core.em.fork(), sql`update user_account set token_version = token_version + 1 where id = ${userId}::uuid returning 1`);
+      await rows(
+        app.core.em.fork(),
+        sql`update user_account set token_version = token_version + 1 where id = ${userId}::uuid returning 1`,
+      );
       await happen('user.revoked');
       expect((await mine.closed).code).toBe(4401);
       expect(performance.now() - startedAt).toBeLessThan(5_000);
@@ -198,7 +222,11 @@ describe('GraphQL over WebSocket', () => {
     const socket = await opened();
     const id = '","type":"next","payload":{"~":1}}';
     socket.subscribe(id, '{ __typename }');
-    expect(await socket.until(({ type }) => type === 'next')).toEqual({ id, type: 'next', payload: { data: { __typename: 'Query' } } });
+    expect(await socket.until(({ type }) => type === 'next')).toEqual({
+      id,
+      type: 'next',
+      payload: { data: { __typename: 'Query' } },
+    });
     socket.ws.close();
   });
 
@@ -234,8 +262,13 @@ describe('GraphQL over WebSocket', () => {
       const socket = await opened();
       socket.subscribe('now', '{ eventCursor }');
       const now = await socket.until(({ id, type }) => id === 'now' && type === 'next');
-      const [epoch] = Buffer.from((now.payload as { data: { eventCursor: string } }).data.eventCursor, 'base64url').toString().split('/');
-      for (const [id, text] of [['other', `${nobody}/1/1`], ['future', `${epoch}/999999999999/1`]] as const) {
+      const [epoch] = Buffer.from((now.payload as { data: { eventCursor: string } }).data.eventCursor, 'base64url')
+        .toString()
+        .split('/');
+      for (const [id, text] of [
+        ['other', `${nobody}/1/1`],
+        ['future', `${epoch}/999999999999/1`],
+      ] as const) {
         socket.subscribe(id, inbox, { after: Buffer.from(text).toString('base64url') });
         const reset = await socket.until((message) => message.type === 'next' && message.id === id);
         expect(reset.payload).toMatchObject({ data: { inbox: { __typename: 'ResetEvent' } } });
@@ -256,7 +289,12 @@ describe('GraphQL over WebSocket', () => {
 
   it('closes all with 1001 when the server stops', async () => {
     const own = await startApp();
-    const signedUp = await own.rest('users.signup', { first_name: 'A', last_name: 'L', email: 'ada@stop.test', password: 'correct horse' });
+    const signedUp = await own.rest('users.signup', {
+      first_name: 'A',
+      last_name: 'L',
+      email: 'ada@stop.test',
+      password: 'correct horse',
+    });
     const socket = await (await new RawSocket(own.wsUrl).opened()).init(signedUp.body.token);
     socket.subscribe('1', inbox);
     await own.stop();
@@ -268,7 +306,11 @@ describe('a slow subscriber', () => {
   const slow = () => {
     let overflows = 0;
     let ends = 0;
-    const subscriber = new Subscriber({ kind: 'anonymous' }, { txid: 0n, id: 0n }, { onEnd: () => (ends += 1), onOverflow: () => (overflows += 1) });
+    const subscriber = new Subscriber(
+      { kind: 'anonymous' },
+      { txid: 0n, id: 0n },
+      { onEnd: () => (ends += 1), onOverflow: () => (overflows += 1) },
+    );
     return { subscriber, overflows: () => overflows, ends: () => ends };
   };
 
