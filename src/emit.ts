@@ -1,11 +1,16 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Kind, parse } from 'graphql';
 import { settingTable } from './config.ts';
+import { type Action, type Audience, rights } from './domain/access.ts';
 import { buildParleySchema, printParleySchema } from './graphql/schema.ts';
+import { airyCore } from './rest/contracts/airy-core.ts';
+import { airySource } from './rest/contracts/airy-source.ts';
+import type { Row } from './rest/run-row.ts';
 
-// Writes what is made from the code: schema.graphql, .env.example and the table of settings in README.md. With --check
-// it writes nothing and fails where a file differs.
+// Writes what is made from the code: schema.graphql, .env.example, the settings in README.md and the rows in docs/rest.md.
+// With --check it writes nothing and fails where a file differs.
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -16,36 +21,53 @@ function envExample(): string {
   return `# Settings of Parley. All are optional outside production; remove the # to set one.\n\n${lines.join('\n')}`;
 }
 
-function settingsTable(): string {
+function settingsText(): string {
   const lines = Object.entries(settingTable).map(([name, { about, shown }]) => `| \`${name}\` | ${shown} | ${about} |`);
   return ['| Setting | Default | What it does |', '| --- | --- | --- |', ...lines].join('\n');
 }
 
-const marks = ['<!-- settings -->', '<!-- /settings -->'] as const;
+function rowsText(table: Record<string, Row>): string {
+  const lines = Object.entries(table).map(([name, row]) => {
+    const field = rootFieldOf(row);
+    const status = typeof row.status === 'function' ? '200 or 202' : String(row.status ?? 200);
+    return `| \`POST /${name}\` | ${whoText(rights[field as Action] ?? [])} | ${status} | \`${field}\` |`;
+  });
+  return ['| Call | Who | Answers | Runs |', '| --- | --- | --- | --- |', ...lines].join('\n');
+}
 
-function readmeWithTable(readme: string): string {
-  const [from, to] = marks.map((mark) => readme.indexOf(mark)) as [number, number];
-  if (from < 0 || to < from) throw new Error(`README.md has no place for the table: ${marks.join(' ... ')}`);
-  return `${readme.slice(0, from + marks[0].length)}\n${settingsTable()}\n${readme.slice(to)}`;
+function rootFieldOf({ runs }: Row): string {
+  const [operation] = parse(runs).definitions;
+  const selected = operation?.kind === Kind.OPERATION_DEFINITION ? operation.selectionSet.selections[0] : undefined;
+  if (selected?.kind !== Kind.FIELD) throw new Error(`a row runs no field: ${runs}`);
+  return selected.name.value;
+}
+
+function whoText(audiences: Audience[]): string {
+  if (audiences.includes('anonymous')) return 'anybody';
+  if (audiences.includes('AGENT')) return 'any user';
+  return audiences.includes('ADMIN') ? 'ADMIN' : 'the source';
+}
+
+/** Puts `text` between `<!-- name -->` and `<!-- /name -->` of a file. */
+function between(file: string, name: string, text: string): string {
+  const page = readFileSync(join(root, file), 'utf8');
+  const [open, close] = [`<!-- ${name} -->`, `<!-- /${name} -->`];
+  const [from, to] = [page.indexOf(open), page.indexOf(close)];
+  if (from < 0 || to < from) throw new Error(`${file} has no place for the table: ${open} ... ${close}`);
+  return `${page.slice(0, from + open.length)}\n${text}\n${page.slice(to)}`;
 }
 
 const wanted: Record<string, string> = {
   'schema.graphql': printParleySchema(await buildParleySchema()),
   '.env.example': envExample(),
-  'README.md': readmeWithTable(readFileSync(join(root, 'README.md'), 'utf8')),
+  'README.md': between('README.md', 'settings', settingsText()),
+  'docs/rest.md': between('docs/rest.md', 'rows', rowsText({ ...airyCore, ...airySource })),
 };
 
 const isCheck = process.argv.includes('--check');
 for (const [name, text] of Object.entries(wanted)) {
   const file = join(root, name);
-  const present = (() => {
-    try {
-      return readFileSync(file, 'utf8');
-    } catch {
-      return undefined;
-    }
-  })();
-  if (present === text) continue;
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) continue;
   if (isCheck) {
     process.stderr.write(`${name} is not up to date: run npm run emit\n`);
     process.exitCode = 1;

@@ -17,6 +17,7 @@ import { registerTokenKind } from './domain/authentication.ts';
 import { type Core, type Role, type Settings, systemCtx } from './domain/context.ts';
 import { startEventFeed } from './domain/event-feed.ts';
 import { ensurePeriodicLanes, registerLaneKind } from './domain/jobs.ts';
+import type { Mailer } from './domain/mail.ts';
 import { Channel } from './domain/messaging/channels/channel.entity.ts';
 import { Contact } from './domain/messaging/contacts/contact.entity.ts';
 import { Conversation } from './domain/messaging/conversations/conversation.entity.ts';
@@ -28,7 +29,6 @@ import { Source } from './domain/messaging/sources/source.entity.ts';
 import { verifySourceToken } from './domain/messaging/sources/source.service.ts';
 import { Tag } from './domain/messaging/tags/tag.entity.ts';
 import { createOutboundHttp, type OutboundHttp } from './domain/outbound-http.ts';
-import type { Mailer } from './domain/mail.ts';
 import { olderThanDays, registerCleaner, retentionKind, retentionLane } from './domain/retention.ts';
 import { createGraph } from './graphql/execute.ts';
 import { createLive } from './graphql/live.ts';
@@ -73,7 +73,10 @@ export interface Stand {
 export async function start(settings: Settings, stand: Stand = {}): Promise<Parley> {
   const log = stand.log ?? createLog(settings);
   const stops: (() => unknown)[] = [];
+  // What takes work from outside ends first and together, each within its own time.
+  const active: (() => Promise<void>)[] = [];
   const stop = async () => {
+    await Promise.all(active.splice(0).map((end) => end()));
     for (const step of stops.splice(0).reverse()) await step();
   };
   try {
@@ -106,7 +109,7 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
     if (settings.role !== 'gateway') {
       await ensurePeriodicLanes(core, [retentionLane]);
       const worker = startWorker(core);
-      stops.push(() => worker.stop());
+      active.push(() => worker.stop());
     }
     if (settings.role === 'worker') return { core, url: '', stop };
 
@@ -125,7 +128,7 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
       status: database.status,
       webDir: join(dirname(fileURLToPath(import.meta.url)), '../dist/web'),
     });
-    stops.push(() => server.stop());
+    active.push(() => server.stop());
     const port = await server.listen();
     settings.port = port;
     const address = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;

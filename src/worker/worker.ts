@@ -2,7 +2,7 @@ import type { Core } from '../domain/context.ts';
 import { claimLanes, nextLaneInMs, workLane } from '../domain/jobs.ts';
 
 export interface Worker {
-  /** Claims no more and waits for the lanes in work. */
+  /** Claims no more and waits for the lanes in work, 9 s at most: what goes on after that runs again by its lease. */
   stop(): Promise<void>;
 }
 
@@ -10,6 +10,7 @@ export interface Worker {
 const mostAtOnce = 64;
 const perClaim = 16;
 const pollMs = 1_000;
+const stopMs = 9_000;
 
 /**
  * Claims due lanes and works them: on a hint, when the next one is due, and once a second in any case. One claim loop
@@ -70,7 +71,7 @@ export function startWorker(core: Core): Worker {
       unlisten();
       alarm.ring();
       await looping;
-      await Promise.all(running);
+      await Promise.race([Promise.all(running), new Promise((resolve) => setTimeout(resolve, stopMs).unref())]);
     },
   };
 }
