@@ -87,12 +87,12 @@ export function formatGraphError(error: unknown, place: FaultPlace): GraphQLForm
   const fault = toDomainError(error);
   if (fault.code === 'INTERNAL_SERVER_ERROR') {
     place.log.error(
-      { requestId: place.requestId, path: located?.path?.join('.'), err: rootOf(error) },
+      { requestId: place.requestId, path: located?.path?.join('.'), err: loggable(error) },
       'unforeseen error',
     );
   } else if (fault.cause !== undefined) {
     place.log.warn(
-      { requestId: place.requestId, code: fault.code, err: rootOf(fault.cause) },
+      { requestId: place.requestId, code: fault.code, err: loggable(fault.cause) },
       'answered with an error',
     );
   }
@@ -152,8 +152,22 @@ function causes(error: unknown): object[] {
   return found;
 }
 
-function rootOf(error: unknown): unknown {
-  return causes(error).find((one) => !(one instanceof GraphQLError)) ?? error;
+/**
+ * What may stand in the log: errors of the database carry the statement with its values, which is message content.
+ * Of them only the code, the database's own sentence and the places in our code are kept.
+ */
+function loggable(error: unknown): Record<string, unknown> {
+  const root = causes(error).find((one) => !(one instanceof GraphQLError)) ?? error;
+  if (!(root instanceof Error)) return { message: String(root) };
+  const code = sqlState(root) ?? (root as NodeJS.ErrnoException).code;
+  const stack = root.stack
+    ?.split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .join('\n');
+  const isOfDatabase = sqlState(root) !== undefined || root.name.endsWith('Exception');
+  // "statement - sentence"; sentences of class 22 quote the value.
+  const sentence = code?.startsWith('22') ? 'a value was refused' : root.message.split(' - ').at(-1);
+  return { name: root.name, code, message: isOfDatabase ? sentence : root.message, stack };
 }
 
 function withCause<T extends DomainError>(fault: T, cause: unknown): T {

@@ -10,6 +10,7 @@ import {
   GraphQLError,
   type GraphQLFormattedError,
   type GraphQLSchema,
+  isAbstractType,
   OperationTypeNode,
   parse,
 } from 'graphql';
@@ -92,6 +93,7 @@ export interface Graph {
 
 /** Starts Apollo on a schema, with executions through graphql-jit. */
 export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Graph> {
+  guardTypeResolvers(schema, core.log);
   const documents = new Documents(schema);
 
   const placeOf = (who: { principal: Principal; requestId: string }): FaultPlace => ({
@@ -245,6 +247,23 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     stop: () => apollo.stop(),
   };
   return graph;
+}
+
+// graphql-jit loses what a type resolver throws once a promise lies before it: the operation would hang and the
+// rejection end the process. Without an answer it makes an error of the field.
+function guardTypeResolvers(schema: GraphQLSchema, log: Core['log']): void {
+  for (const type of Object.values(schema.getTypeMap())) {
+    const resolve = isAbstractType(type) && type.resolveType;
+    if (!resolve) continue;
+    type.resolveType = (...given) => {
+      try {
+        return resolve(...given);
+      } catch (error) {
+        log.error({ type: type.name, err: error }, 'a type could not be told');
+        return undefined;
+      }
+    };
+  }
 }
 
 /** The result, or UNAVAILABLE after 10 s. What still runs then ends by the statement timeout. */

@@ -40,7 +40,7 @@ export const graphLimits = {
 
 /** What a page counts in the cost when neither argument nor default names its size. */
 const defaultPage = 20;
-/** Larger pages are refused by the services, with the name of the argument. */
+/** The services give no larger pages, whatever is asked for. */
 const largestPage = 100;
 
 /** Who may read the schema: everybody where the setting says so, else admins. Did-you-mean follows it. */

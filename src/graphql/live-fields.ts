@@ -12,6 +12,8 @@ export interface LiveField {
   open(ctx: Ctx, args: Record<string, unknown>): Promise<void>;
   /** Whether an event is for subscribers with these arguments; asked once per event and group. */
   wants(ctx: Ctx, event: LoggedEvent, args: Record<string, unknown>): Promise<boolean>;
+  /** The one conversation that subscribers with these arguments hear of; lets the feed skip everybody else. */
+  conversationId?(args: Record<string, unknown>): string;
 }
 
 /** The subscription fields by name; each subject's resolvers register theirs. */

@@ -35,6 +35,7 @@ const initWaitMs = 3_000;
 const pingEachSeconds = 12;
 /** The reading of a token may rest on what another process knew a moment ago: look twice. */
 const recheckAfterMs = 2_500;
+const rememberRevokedMs = 10_000;
 
 interface Extra {
   connection: Connection;
@@ -65,6 +66,8 @@ class GraphSockets implements Sockets {
   readonly #protocol: Server<Extra>;
   readonly #open = new Set<Connection>();
   readonly #byUser = new Map<string, Set<Connection>>();
+  /** Of the last seconds: a token may have been read just before. */
+  readonly #revoked = new Map<string, number>();
   readonly #endRevocations: () => void;
   readonly #pings: NodeJS.Timeout;
   #second = 0;
@@ -147,6 +150,7 @@ class GraphSockets implements Sockets {
     const { principal } = connection;
     if (principal.kind === 'anonymous') return false;
     if (principal.kind !== 'user' || !connection.isOpen) return true;
+    if (principal.tokenVersion < (this.#revoked.get(principal.userId) ?? 0)) return false;
     connection.closeAt(principal.expiresAt.getTime() - this.#core.now().getTime());
     const sockets = this.#byUser.get(principal.userId) ?? new Set();
     this.#byUser.set(principal.userId, sockets.add(connection));
@@ -190,6 +194,8 @@ class GraphSockets implements Sockets {
       for (const connection of [...this.#open]) void this.#recheck(connection);
       return;
     }
+    this.#revoked.set(revoked.userId, revoked.tokenVersion);
+    setTimeout(() => this.#revoked.delete(revoked.userId), rememberRevokedMs).unref();
     for (const connection of [...(this.#byUser.get(revoked.userId) ?? [])]) {
       const { principal } = connection;
       if (principal.kind === 'user' && principal.tokenVersion < revoked.tokenVersion)

@@ -38,7 +38,7 @@ const refusedDocuments: [id: string, document: string, code: string][] = [
   ['G11 nested list literal below the token limit', `{node(id:${nested('[', ']', 900)}){id}}`, 'QUERY_TOO_COMPLEX'],
   [
     'G14 200 logins',
-    `mutation{${times(200, (index) => `a${index}:login(input:{email:"a",password:"b"}){token}`)}}`,
+    `mutation{${times(200, (index) => `a${index}:logIn(input:{email:"a",password:"b"}){token}`)}}`,
     'QUERY_TOO_COMPLEX',
   ],
   ['11 root fields', `{${times(11, (index) => `a${index}:__typename`)}}`, 'QUERY_TOO_COMPLEX'],
@@ -78,7 +78,8 @@ describe('limits of GraphQL', () => {
     });
     return answerOf(response.status, (await response.json()) as { errors?: unknown[] });
   }
-  const send = (query: string, variables?: unknown) => post(JSON.stringify({ query, variables }));
+  const send = (query: string, variables?: unknown, authorization?: string) =>
+    post(JSON.stringify({ query, variables }), authorization ? { authorization } : {});
 
   async function overSocket(query: string, variables?: Record<string, unknown>): Promise<Answer> {
     const client = createClient({
@@ -116,16 +117,9 @@ describe('limits of GraphQL', () => {
   });
 
   it('G5 lists at most ten errors', async () => {
-    const answer = await send(
-      `{${times(40, (index) => `nope${index}`)}}`
-        .replaceAll(/nope(\d+)/g, 'viewer{nope$1}')
-        .slice(0, 400)
-        .replace(/[^}]*$/, '}'),
-    );
-    expect(answer.status).toBe(400);
-    const directives = await send(`{__typename ${'@nope '.repeat(49)}}`);
-    expect(directives).toMatchObject({ status: 400, codes: ['GRAPHQL_VALIDATION_FAILED'] });
-    expect(directives.errors).toBeLessThanOrEqual(10);
+    const answer = await send(`{__typename ${'@nope '.repeat(49)}}`);
+    expect(answer).toMatchObject({ status: 400, codes: ['GRAPHQL_VALIDATION_FAILED'] });
+    expect(answer.errors).toBeLessThanOrEqual(10);
   });
 
   it.each([900_000, 5_000_000])('G6 a document of %i bytes is too large', async (size) => {
@@ -140,7 +134,7 @@ describe('limits of GraphQL', () => {
   });
 
   it('G8 a mutation by GET is refused with the method to use', async () => {
-    const query = 'mutation { deleteTag(input: { id: "x" }) { deletedId } }';
+    const query = 'mutation { markConversationRead(input: { conversationId: "x" }) { changed } }';
     const response = await fetch(`${app.url}/graphql?query=${encodeURIComponent(query)}`);
     expect(response.status).toBe(405);
     expect(response.headers.get('allow')).toBe('POST');
@@ -186,10 +180,13 @@ describe('limits of GraphQL', () => {
   it.each<[string, string, Record<string, unknown>]>([
     ['2^31 in the document', '{conversations(first:2147483648){total}}', {}],
     ['2^31 in a variable', 'query($first:Int){conversations(first:$first){total}}', { first: 2 ** 31 }],
-    ['an unknown enum', '{conversations(orderBy:NOPE){total}}', {}],
+    ['a truth value for an id', '{conversation(id:true){id}}', {}],
+    ['a page of -1', '{conversations(first:-1){total}}', {}],
+    ['an id that is none', '{conversation(id:"???"){id}}', {}],
+    ['an id of another type', '{conversation(id:"VXNlcjox"){id}}', {}],
   ])('G13 %s is BAD_USER_INPUT on both ways', async (_name, query, variables) => {
     for (let time = 0; time < 2; time += 1) {
-      expect((await send(query, variables)).codes).toEqual(['BAD_USER_INPUT']);
+      expect((await send(query, variables, token)).codes).toEqual(['BAD_USER_INPUT']);
       expect((await overSocket(query, variables)).codes).toEqual(['BAD_USER_INPUT']);
     }
   });

@@ -108,6 +108,7 @@ liveFields.set('conversation', {
     await getConversation(ctx, uuidOf('Conversation', String(args.id), 'id'));
   },
   wants: async (_, event, args) => event.conversationId === uuidOf('Conversation', String(args.id), 'id'),
+  conversationId: (args) => uuidOf('Conversation', String(args.id), 'id'),
 });
 
 // The streams are run by `live.ts`, which executes once for each group of equal subscribers.

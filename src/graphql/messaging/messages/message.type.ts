@@ -5,7 +5,6 @@ import type {
   MessageFailure,
   SenderType,
 } from '../../../domain/messaging/messages/message.entity.ts';
-import { type ShownContent, shownContent } from './message-content.ts';
 import { UserType } from '../../accounts/users/user.type.ts';
 import { PageInfo } from '../../connection.ts';
 import { plainFields, tellMembers } from '../../plain-fields.ts';
@@ -13,6 +12,7 @@ import { CursorScalar, DateTimeScalar, JsonScalar, UrlScalar } from '../../scala
 import { Stored } from '../../stored.ts';
 import { ContactType } from '../contacts/contact.type.ts';
 import { SourceType } from '../sources/source.type.ts';
+import { type ShownContent, shownContent } from './message-content.ts';
 
 export enum SenderTypeEnum {
   CONTACT = 'CONTACT',
