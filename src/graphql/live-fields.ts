@@ -12,7 +12,7 @@ export interface LiveField {
   open(ctx: Ctx, args: Record<string, unknown>): Promise<void>;
   /** Whether an event is for subscribers with these arguments; asked once per event and group. */
   wants(ctx: Ctx, event: LoggedEvent, args: Record<string, unknown>): Promise<boolean>;
-  /** The one conversation that subscribers with these arguments hear of; lets the feed skip everybody else. */
+  /** The one conversation that subscribers with these arguments hear of; then ten thousand open ones cost an event nothing. */
   conversationId?(args: Record<string, unknown>): string;
 }
 

@@ -8,17 +8,11 @@ import type { Graph } from './execute.ts';
 import type { LiveField, LivePayload } from './live-fields.ts';
 import type { PreparedResult, Subscriber } from './live-subscriber.ts';
 
-/**
- * A field may say which conversation's events alone it can want: its groups then do not see the others, and ten
- * thousand open conversations cost an event nothing.
- */
-export type RoutedField = LiveField & { conversationId?(args: Record<string, unknown>): string | undefined };
-
 /** What all subscribers of a group have in common. */
 export interface GroupQuery {
   core: Core;
   graph: Graph;
-  field: RoutedField;
+  field: LiveField;
   /** The field's coerced arguments without `after`. */
   args: Record<string, unknown>;
   run: Run;

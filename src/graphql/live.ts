@@ -21,8 +21,8 @@ import {
 import { DocumentRefused, operationOf, type PreparedDocument } from './documents.ts';
 import type { AdmittedOperation, Graph } from './execute.ts';
 import { graphLimits } from './limits.ts';
-import { liveFields } from './live-fields.ts';
-import { Group, type RoutedField, renderEvent, renderReset } from './live-group.ts';
+import { type LiveField, liveFields } from './live-fields.ts';
+import { Group, renderEvent, renderReset } from './live-group.ts';
 import { type PreparedResult, Subscriber } from './live-subscriber.ts';
 
 export type { PreparedResult } from './live-subscriber.ts';
@@ -126,7 +126,7 @@ class LiveGroups implements Live {
     const root = rootField(prepared, node);
     const definition: GraphQLField<unknown, unknown> | undefined =
       root && this.#graph.schema.getSubscriptionType()?.getFields()[root.name.value];
-    const field: RoutedField | undefined = definition && liveFields.get(definition.name);
+    const field: LiveField | undefined = definition && liveFields.get(definition.name);
     if (!root || !definition || !field) throw refused('this subscription cannot be opened');
     const coerced = getVariableValues(this.#graph.schema, node.variableDefinitions ?? [], variables, {
       maxErrors: graphLimits.listedErrors,
@@ -140,7 +140,7 @@ class LiveGroups implements Live {
     return { field, args, after, groupKey };
   }
 
-  #makeGroup(operation: AdmittedOperation, field: RoutedField, args: Record<string, unknown>): Group {
+  #makeGroup(operation: AdmittedOperation, field: LiveField, args: Record<string, unknown>): Group {
     const run = this.#graph.compiled(operation);
     return new Group({ core: this.#core, graph: this.#graph, field, args, run, variables: operation.variables });
   }
