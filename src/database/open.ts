@@ -2,6 +2,7 @@ import { type EntityManager, MikroORM, type Options } from '@mikro-orm/postgresq
 import { sql } from 'kysely';
 import pg from 'pg';
 import type { Core, DatabaseStatus, Settings } from '../domain/context.ts';
+import { DatabaseClient } from './client.ts';
 import { connectionOptions, databaseName } from './connection.ts';
 import { areMigrated, readMigrations } from './migrate.ts';
 
@@ -56,7 +57,7 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
       statement_timeout: statementTimeoutMs,
       idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
       query_timeout: answerTimeoutMs,
-      Client: ImpatientClient,
+      Client: DatabaseClient,
       onPoolCreated(created: pg.Pool) {
         pool = created;
       },
@@ -110,25 +111,3 @@ async function within(ms: number, answer: Promise<boolean>): Promise<boolean> {
     clearTimeout(timer);
   }
 }
-
-/**
- * Gives its connection up when the server does not answer within `query_timeout`. `pg` itself only rejects the query:
- * the connection would go back to the pool and let everybody who gets it wait behind the same silence.
- */
-class ImpatientClient extends pg.Client {}
-
-const query = pg.Client.prototype.query as (...args: unknown[]) => unknown;
-Reflect.defineProperty(ImpatientClient.prototype, 'query', {
-  value(
-    this: ImpatientClient & { connection?: { stream: NodeJS.ReadWriteStream & { destroy(): void } } },
-    ...args: unknown[]
-  ) {
-    const answer = Reflect.apply(query, this, args);
-    if (answer instanceof Promise) {
-      answer.catch((error: Error) => {
-        if (error.message === 'Query read timeout') this.connection?.stream.destroy();
-      });
-    }
-    return answer;
-  },
-});

@@ -57,6 +57,12 @@ export const rights = {
 
 export type Action = keyof typeof rights;
 
+/** The action of a root field. @throws Error it is not in the table: the start then ends, instead of an open door */
+export function actionOf(rootField: string): Action {
+  if (!Object.hasOwn(rights, rootField)) throw new Error(`the table of rights does not list ${rootField}`);
+  return rootField as Action;
+}
+
 export function audienceOf(principal: Principal): Audience | 'system' {
   return principal.kind === 'user' ? principal.role : principal.kind;
 }

@@ -18,6 +18,9 @@ export type ErrorCode =
   | 'UNAVAILABLE'
   | 'INTERNAL_SERVER_ERROR';
 
+/** A name of a source may have so many; what is longer is no id of ours. */
+const longestShownId = 255;
+
 /** At most this many faults are told at once. */
 export const maxFaults = 20;
 
@@ -72,7 +75,8 @@ export class Forbidden extends DomainError {
 
 export class NotFound extends DomainError {
   constructor(what: string, id: string) {
-    super('NOT_FOUND', `no ${what} with the id ${JSON.stringify(id)}`);
+    const shown = id.length > longestShownId ? `${id.slice(0, longestShownId).toWellFormed()}...` : id;
+    super('NOT_FOUND', `no ${what} with the id ${JSON.stringify(shown)}`);
   }
 }
 

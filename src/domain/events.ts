@@ -147,15 +147,22 @@ export async function currentEventCursor(ctx: Ctx): Promise<string> {
   return encodeEventCursor(log.epoch, log.now);
 }
 
-/** SQL of one batch of the retention; `olderThan` by the database's clock. Returns how many went. */
+/**
+ * One batch of the retention, by the database's clock. Returns how many went. The log is cut off from its
+ * beginning up to the first event that is young: one that began earlier but stands behind it waits for the next time.
+ * Were it removed first, the mark of what is trimmed would pass the young one, and nobody would look for it again.
+ */
 export async function trimEvents(tx: Tx, retentionMs: number, batch = 10_000): Promise<number> {
   const removed: RawBuilder<{ count: number }> = sql`
     with gone as (
       delete from event where ctid = any (array(
-        select event.ctid from event, event_log
-        where (event.txid, event.id) > (trimmed_txid, trimmed_id)
-          and event.at < now() - make_interval(secs => ${retentionMs / 1000}::float8)
-        order by event.txid, event.id limit ${sql.lit(batch)}))
+        select place from (
+          select place, bool_and(is_old) over (order by txid, id) is_past from (
+            select ctid place, txid, id, at < now() - make_interval(secs => ${retentionMs / 1000}::float8) is_old
+            from event
+            where (txid, id) > ((select trimmed_txid from event_log), (select trimmed_id from event_log))
+            order by event.txid, event.id limit ${sql.lit(batch)}) oldest) dated
+        where is_past))
       returning txid, id),
     last as (select txid, id from gone order by txid desc, id desc limit 1),
     moved as (update event_log set trimmed_txid = last.txid, trimmed_id = last.id from last)

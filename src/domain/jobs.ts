@@ -108,22 +108,37 @@ export async function ensurePeriodicLanes(core: Core, lanes: Wake[]): Promise<vo
   });
 }
 
-interface LaneRow {
-  kind: string;
+interface ClaimRow {
+  kind: string | null;
   id: string;
   version: string;
   fence: string;
   attempts: number;
+  next_in_ms: number | null;
+  is_behind: boolean | null;
+}
+
+export interface Claim {
+  lanes: Lane[];
+  /** When nothing was claimed: ms until the next lane falls due; undefined when none is waiting for its time. */
+  nextInMs?: number;
+  /** When nothing was claimed: due lanes are there, but their groups are at their limit. */
+  isBehind: boolean;
 }
 
 /**
  * Takes up to `limit` due lanes, at most 8 leased of a group over all processes, round robin over groups. `bounded`
  * leaves out what is long due, so that the leftovers of a long snapshot at the head of the index are not read each
- * time; one unbounded claim a second finds expired leases and late commits.
+ * time; one unbounded claim a second finds expired leases and late commits. While groups are behind nobody may ask for
+ * a bounded one: it would neither take what waits longest nor see what is leased behind that.
+ *
+ * An empty claim says by the same snapshot when the next lane is due: asked afterwards, one that fell due in between
+ * would be overlooked.
  */
-export async function claimLanes(core: Core, limit: number, bounded: boolean): Promise<Lane[]> {
+export async function claimLanes(core: Core, limit: number, bounded: boolean): Promise<Claim> {
   const recent = bounded ? sql`and due_at > now() - interval '1 s'` : sql``;
-  const claimed = await rows<LaneRow>(
+  const free = sql`due_at <= now() ${recent} and (leased_until is null or leased_until <= now())`;
+  const found = await rows<ClaimRow>(
     core.em.fork(),
     sql`with recursive s(lane_group) as (
           (select lane_group from lane order by lane_group limit 1)
@@ -135,23 +150,42 @@ export async function claimLanes(core: Core, limit: number, bounded: boolean): P
           cross join lateral (
             select count(*) filter (where h.leased_until > now()) busy from (
               select leased_until from lane where lane_group = s.lane_group and due_at <= now()
-              order by due_at limit 16) h) b
+              order by due_at limit 32) h) b
           cross join lateral (
             select y.*, b.busy + row_number() over (order by due_at) n from (
-              select kind, id, due_at from lane where lane_group = s.lane_group and due_at <= now() ${recent}
-                and (leased_until is null or leased_until <= now())
+              select kind, id, due_at from lane where lane_group = s.lane_group and ${free}
               order by due_at limit greatest(0, 8 - b.busy)) y) p
           where s.lane_group is not null order by p.n, p.due_at limit ${sql.lit(limit * 2)}),
         got as (
           select l.kind, l.id from lane l join pick using (kind, id)
           where l.due_at <= now() and (l.leased_until is null or l.leased_until <= now())
-          order by pick.n, pick.due_at limit ${sql.lit(limit)} for update of l skip locked)
-        update lane set leased_until = now() + interval '60 s', fence = nextval('lane_fence'),
-          attempts = lane.attempts + 1
-        from got where lane.kind = got.kind and lane.id = got.id
-        returning lane.kind, lane.id, lane.version::text, lane.fence::text, lane.attempts`,
+          order by pick.n, pick.due_at limit ${sql.lit(limit)} for update of l skip locked),
+        taken as (
+          update lane set leased_until = now() + interval '60 s', fence = nextval('lane_fence'),
+            attempts = lane.attempts + 1
+          from got where lane.kind = got.kind and lane.id = got.id
+          returning lane.kind, lane.id, lane.version::text, lane.fence::text, lane.attempts)
+        select taken.*, null::float8 next_in_ms, null::boolean is_behind from taken
+        union all
+        select null, null, null, null, null,
+          (select (extract(epoch from min(f.due_at) - now()) * 1000)::float8 from s cross join lateral (
+            select due_at from lane where lane_group = s.lane_group and due_at > now() order by due_at limit 1) f),
+          exists (select 1 from s cross join lateral (
+            select 1 from lane where lane_group = s.lane_group and ${free} limit 1) w)
+        where not exists (select 1 from taken)`,
   );
-  return claimed.map((row) => ({ ...row, version: BigInt(row.version), fence: BigInt(row.fence) }));
+  const [first] = found;
+  if (first?.kind === null) {
+    return { lanes: [], nextInMs: first.next_in_ms ?? undefined, isBehind: first.is_behind ?? false };
+  }
+  const lanes = found.map(({ kind, id, version, fence, attempts }) => ({
+    kind: kind!,
+    id,
+    version: BigInt(version),
+    fence: BigInt(fence),
+    attempts,
+  }));
+  return { lanes, isBehind: false };
 }
 
 /**
@@ -175,7 +209,7 @@ export async function workLane(core: Core, lane: Lane, claimedAt: number): Promi
     core.log.error({ kind: lane.kind, lane: lane.id, attempts: lane.attempts, err: error }, 'lane work failed');
     result = {
       next: 'retry',
-      inMs: Math.min(60_000, 1_000 * 2 ** Math.min(lane.attempts, 6)),
+      inMs: Math.min(60_000, 1_000 * 2 ** Math.min(lane.attempts, 6)) * core.settings.retryTimeScale,
       attempts: lane.attempts,
     };
   }
@@ -194,7 +228,8 @@ function leaseOf(core: Core, lane: Lane, claimedAt: number): Lease {
         sql`update lane set leased_until = now() + interval '60 s'
             where kind = ${lane.kind} and id = ${lane.id}::uuid and fence = ${String(lane.fence)}::bigint returning 1`,
       );
-      endsAt = askedAt + leaseMs;
+      // Once lost it stays lost: whoever asks again must not take the time of this question for a lease.
+      endsAt = renewed.length > 0 ? askedAt + leaseMs : Number.NEGATIVE_INFINITY;
       return renewed.length > 0;
     },
     async check(tx) {
@@ -238,14 +273,4 @@ async function settle(core: Core, lane: Lane, result: LaneResult): Promise<void>
               due_at = now() + make_interval(secs => ${result.inMs / 1000}::float8) where ${held}`,
       );
   }
-}
-
-/** Milliseconds until the next lane is due, 0 when one is due, at most `capMs`. */
-export async function nextLaneInMs(core: Core, capMs: number): Promise<number> {
-  const [row] = await rows<{ in_ms: number | null }>(
-    core.em.fork(),
-    sql`select (extract(epoch from min(due_at) - now()) * 1000)::float8 in_ms from lane
-        where due_at > now() and due_at < now() + make_interval(secs => ${capMs / 1000}::float8)`,
-  );
-  return row?.in_ms == null ? capMs : Math.max(0, Math.min(capMs, row.in_ms));
 }

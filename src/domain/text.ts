@@ -1,4 +1,5 @@
 const largestJson = 65_536;
+const deepestJson = 64;
 // In what JSON.stringify wrote: the escape of NUL or of a lone surrogate, not preceded by an escaped backslash.
 const unstorableEscape = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
 
@@ -12,9 +13,17 @@ export function isStorableJson(json: string): boolean {
   return !unstorableEscape.test(json);
 }
 
-/** What is wrong with a value that a caller wants stored as JSON, or undefined. At most 64 KiB as JSON. */
+/** What is wrong with a value that a caller wants stored as JSON, or undefined. At most 64 KiB as JSON and 64 levels. */
 export function oversizedJson(value: unknown, json = JSON.stringify(value)): string | undefined {
   if (Buffer.byteLength(json) > largestJson) return `must be at most ${largestJson} bytes as JSON`;
   if (!isStorableJson(json)) return 'must not contain NUL or half a surrogate pair';
+  // Few values have as many brackets as they may have levels: the others are not walked.
+  const brackets = json.match(/[[{]/g)?.length ?? 0;
+  if (brackets > deepestJson && isDeeperThan(value, deepestJson)) return `must nest at most ${deepestJson} levels`;
   return undefined;
+}
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1));
 }

@@ -9,6 +9,11 @@ export interface Tx extends Ctx {
 const retryable = new Set(['40001', '40P01']);
 const maxTries = 5;
 
+/** Thrown by the work of a transaction that finds what it decided by overtaken: it is rolled back and runs again. */
+export class Overtaken extends Error {
+  readonly code = '40001';
+}
+
 /** True when the database gave the transaction up and the same work may pass the next time. */
 export function isRetryable(error: unknown): boolean {
   return retryable.has(sqlState(error) ?? '');

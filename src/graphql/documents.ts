@@ -10,10 +10,14 @@ import {
   Kind,
   type OperationDefinitionNode,
   validate,
+  visit,
 } from 'graphql';
 import { compileQuery, isCompiledQuery } from 'graphql-jit';
+import { may } from '../domain/access.ts';
+import { isStorableText } from '../domain/text.ts';
 import type { GraphCtx } from './context.ts';
 import { checkShape, graphLimits, parseLimited } from './limits.ts';
+import { missingDefaults } from './variable-defaults.ts';
 
 /** Runs one operation; never throws, faults are in `errors` as they were thrown. */
 export type Run = (
@@ -73,6 +77,7 @@ export class Documents {
     if (found) return found;
     const document = refusing(() => parseLimited(source));
     const { introspects } = refusing(() => checkShape(document));
+    refusing(() => checkTexts(document));
     this.#validate(document);
     const prepared: PreparedDocument = {
       hash: documentHash,
@@ -92,10 +97,11 @@ export class Documents {
     const known = prepared.runs.get(key);
     if (known?.compiled) return known.run;
     const compiled = known !== undefined || compileNow;
-    const run = compiled
-      ? (compile(this.#schema, prepared.document, operationName) ??
-        interpret(this.#schema, prepared.document, operationName))
-      : interpret(this.#schema, prepared.document, operationName);
+    const run = cursorFirst(
+      prepared.document,
+      (compiled && compile(this.#schema, prepared.document, operationName)) ||
+        interpret(this.#schema, prepared.document, operationName),
+    );
     prepared.runs.set(key, { run, compiled });
     return run;
   }
@@ -144,12 +150,32 @@ export function compileStored(schema: GraphQLSchema, document: DocumentNode): Ru
 
 function compile(schema: GraphQLSchema, document: DocumentNode, operationName: string | undefined): Run | undefined {
   const compiled = compileQuery(schema, document, operationName);
-  return isCompiledQuery(compiled) ? compiled.query : undefined;
+  if (!isCompiledQuery(compiled)) return undefined;
+  const run: Run = compiled.query;
+  const complete = missingDefaults(schema, getOperationAST(document, operationName));
+  return complete ? (root, ctx, variables) => run(root, ctx, complete(variables)) : run;
 }
 
 function interpret(schema: GraphQLSchema, document: DocumentNode, operationName: string | undefined): Run {
   return (rootValue, contextValue, variableValues) =>
     execute({ schema, document, rootValue, contextValue, variableValues, operationName }) as ReturnType<Run>;
+}
+
+// Root fields are read side by side, each by the state of its moment. What is committed after a page was read and before
+// the position beside it was would be in neither, so the position comes before everything else.
+function cursorFirst(document: DocumentNode, run: Run): Run {
+  let asksForCursor = false;
+  visit(document, {
+    Field(node) {
+      asksForCursor ||= node.name.value === 'eventCursor';
+    },
+  });
+  if (!asksForCursor) return run;
+  return async (root, ctx, variables) => {
+    // Who may not have it, or why it cannot be read, is told by the field.
+    if (may(ctx, 'eventCursor')) await ctx.loaders.eventCursor().catch(() => undefined);
+    return run(root, ctx, variables);
+  };
 }
 
 /** The operation that a request means. @throws DocumentRefused when there is none, or several and no name */
@@ -169,6 +195,17 @@ function refusing<T>(work: () => T): T {
     if (error instanceof GraphQLError) throw new DocumentRefused([error]);
     throw error;
   }
+}
+
+// What is JSON is checked where it is read; a text of the document has escapes of its own.
+function checkTexts(document: DocumentNode): void {
+  visit(document, {
+    StringValue(node) {
+      if (isStorableText(node.value)) return;
+      const message = 'a text has a NUL character or half of a surrogate pair';
+      throw new GraphQLError(message, { nodes: node, extensions: { code: 'BAD_USER_INPUT' } });
+    },
+  });
 }
 
 function isValueFault(fault: GraphQLError): boolean {

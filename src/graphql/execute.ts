@@ -6,14 +6,18 @@ import {
   ApolloServerPluginUsageReportingDisabled,
 } from '@apollo/server/plugin/disabled';
 import {
+  type DocumentNode,
   type ExecutionResult,
+  type FieldNode,
   GraphQLError,
   type GraphQLFormattedError,
   type GraphQLSchema,
   isAbstractType,
+  Kind,
   OperationTypeNode,
   parse,
 } from 'graphql';
+import { actionOf, allow } from '../domain/access.ts';
 import type { Core, Principal } from '../domain/context.ts';
 import { type DomainError, Unavailable } from '../domain/errors.ts';
 import type { GraphCtx } from './context.ts';
@@ -37,8 +41,13 @@ export { toDomainError, UnsupportedMediaType } from './errors.ts';
 export type { GraphHttpAnswer } from './http-answer.ts';
 export { parseInstant } from './scalars.ts';
 
-/** One operation as REST rows run it. @throws the DomainError, or whatever was thrown, of the first fault */
-export type Operation = (ctx: GraphCtx, variables: Record<string, unknown>) => Promise<Record<string, unknown>>;
+/** One operation as REST rows run it. */
+export interface Operation {
+  /** Whether the caller may run it, before the input is looked at. @throws Unauthenticated, Forbidden */
+  allow(ctx: GraphCtx): void;
+  /** @throws the DomainError, or whatever was thrown, of the first fault */
+  run(ctx: GraphCtx, variables: Record<string, unknown>): Promise<Record<string, unknown>>;
+}
 
 export interface GraphHttpRequest {
   method: 'GET' | 'POST';
@@ -237,11 +246,18 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
       return (root, ctx, variables) => inTime(run(root, ctx, variables));
     },
     compileOperation(document) {
-      const run = compileStored(schema, parse(document));
-      return async (ctx, variables) => {
-        const { data, errors } = await inTime(run(undefined, ctx, variables));
-        if (errors?.length) throw originalOf(errors[0]);
-        return data as Record<string, unknown>;
+      const parsed = parse(document);
+      const run = compileStored(schema, parsed);
+      const actions = rootFieldsOf(parsed).map(actionOf);
+      return {
+        allow(ctx) {
+          for (const action of actions) allow(ctx, action);
+        },
+        async run(ctx, variables) {
+          const { data, errors } = await inTime(run(undefined, ctx, variables));
+          if (errors?.length) throw originalOf(errors[0]);
+          return data as Record<string, unknown>;
+        },
       };
     },
     stop: () => apollo.stop(),
@@ -264,6 +280,15 @@ function guardTypeResolvers(schema: GraphQLSchema, log: Core['log']): void {
       }
     };
   }
+}
+
+// Our own documents have one operation and no fragments at their root.
+function rootFieldsOf(document: DocumentNode): string[] {
+  return document.definitions.flatMap((definition) =>
+    definition.kind === Kind.OPERATION_DEFINITION
+      ? definition.selectionSet.selections.map((selection) => (selection as FieldNode).name.value)
+      : [],
+  );
 }
 
 /** The result, or UNAVAILABLE after 10 s. What still runs then ends by the statement timeout. */

@@ -8,7 +8,7 @@ export function globalId(type: string, id: string): string {
 
 /** @returns undefined when the text is no opaque id */
 export function parseGlobalId(text: string): { type: string; id: string } | undefined {
-  const match = /^([A-Za-z]+):(.+)$/s.exec(Buffer.from(text, 'base64url').toString());
+  const match = /^([A-Za-z]+):([^\0]+)$/s.exec(Buffer.from(text, 'base64url').toString());
   return match && globalId(match[1]!, match[2]!) === text ? { type: match[1]!, id: match[2]! } : undefined;
 }
 

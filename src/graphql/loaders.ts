@@ -2,6 +2,7 @@ import DataLoader from 'dataloader';
 import type { UserAccount } from '../domain/accounts/users/user.entity.ts';
 import { findUsers } from '../domain/accounts/users/user.service.ts';
 import type { Ctx } from '../domain/context.ts';
+import { currentEventCursor } from '../domain/events.ts';
 import type { Channel } from '../domain/messaging/channels/channel.entity.ts';
 import { findChannels } from '../domain/messaging/channels/channel.service.ts';
 import type { Contact } from '../domain/messaging/contacts/contact.entity.ts';
@@ -26,11 +27,14 @@ export interface Loaders {
   tag: DataLoader<string, Tag | null>;
   /** A page of a conversation's messages; equal pages of several conversations are one statement. */
   messagesOf(conversationId: string, page: PageRequest): Promise<Page<Message>>;
+  /** Newest position of the event stream, read once. */
+  eventCursor(): Promise<string>;
 }
 
 // Made when first used: most executions need one or two of them.
 export function createLoaders(ctx: Ctx): Loaders {
   const made = new Map<string, DataLoader<string, unknown>>();
+  let cursor: Promise<string> | undefined;
   const loader = <Value>(name: string, read: (ctx: Ctx, ids: readonly string[]) => Promise<Value[]>) => {
     let known = made.get(name);
     if (!known) {
@@ -64,6 +68,10 @@ export function createLoaders(ctx: Ctx): Loaders {
     messagesOf(conversationId, page) {
       const name = `messages ${JSON.stringify([page.first, page.after, page.last, page.before])}`;
       return loader(name, (_, ids) => listMessages(ctx, ids, page)).load(conversationId);
+    },
+    eventCursor() {
+      cursor ??= currentEventCursor(ctx);
+      return cursor;
     },
   };
 }

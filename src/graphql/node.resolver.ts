@@ -1,7 +1,6 @@
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { allow } from '../domain/access.ts';
 import { InvalidInput } from '../domain/errors.ts';
-import { currentEventCursor } from '../domain/events.ts';
 import { isUuid } from '../domain/ids.ts';
 import { findSource } from '../domain/messaging/sources/source.service.ts';
 import type { GraphCtx } from './context.ts';
@@ -60,6 +59,6 @@ export class NodeResolver {
   })
   eventCursor(@Ctx() ctx: GraphCtx) {
     allow(ctx, 'eventCursor');
-    return currentEventCursor(ctx);
+    return ctx.loaders.eventCursor();
   }
 }

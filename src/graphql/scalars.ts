@@ -3,6 +3,13 @@ import { GraphQLError, GraphQLScalarType, Kind, type ValueNode, valueFromASTUnty
 /** ISO 8601 with a zone: without one the instant would be a guess. */
 const instant = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
 
+// Date.parse rolls the 30th of February over into March.
+function isInstantText(text: string): boolean {
+  if (!instant.test(text)) return false;
+  const [year, month, day] = text.slice(0, 10).split('-').map(Number) as [number, number, number];
+  return day >= 1 && day <= new Date(Date.UTC(year, month, 0)).getUTCDate();
+}
+
 /**
  * Reads an instant: ISO 8601 with zone, epoch milliseconds as a number, or as digits.
  *
@@ -11,7 +18,7 @@ const instant = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}
 export function parseInstant(value: unknown): Date | undefined {
   if (value instanceof Date) return value;
   const isDigits = typeof value === 'string' && /^\d{1,16}$/.test(value);
-  if (!isDigits && typeof value !== 'number' && !(typeof value === 'string' && instant.test(value))) return undefined;
+  if (!isDigits && typeof value !== 'number' && !(typeof value === 'string' && isInstantText(value))) return undefined;
   const parsed = new Date(isDigits ? Number(value) : (value as string | number));
   return Number.isInteger(typeof value === 'number' ? value : 0) && !Number.isNaN(parsed.getTime())
     ? parsed

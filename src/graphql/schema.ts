@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import {
+  defaultFieldResolver,
   type GraphQLFieldResolver,
   type GraphQLSchema,
   type GraphQLTypeResolver,
@@ -9,7 +10,9 @@ import {
   printSchema,
 } from 'graphql';
 import { buildSchema, type PubSub } from 'type-graphql';
+import { actionOf, allow } from '../domain/access.ts';
 import { UserResolver } from './accounts/users/user.resolver.ts';
+import type { GraphCtx } from './context.ts';
 import { globalId } from './ids.ts';
 import { ChannelResolver } from './messaging/channels/channel.resolver.ts';
 import { ContactResolver } from './messaging/contacts/contact.resolver.ts';
@@ -62,6 +65,7 @@ export async function buildParleySchema(): Promise<GraphQLSchema> {
   setPlainResolvers(schema);
   setStoredIds(schema);
   setMemberNames(schema);
+  setRights(schema);
   return schema;
 }
 
@@ -90,6 +94,21 @@ function setMemberNames(schema: GraphQLSchema): void {
     const type = schema.getType(name);
     if (!isAbstractType(type)) throw new Error(`the abstract type ${name} is not in the schema`);
     type.resolveType = nameOf as unknown as GraphQLTypeResolver<unknown, unknown>;
+  }
+}
+
+// The services ask for themselves. Here it is asked before a resolver looks at an argument: who may not call learns
+// nothing of what would be right, and a field that forgot to ask is closed all the same.
+function setRights(schema: GraphQLSchema): void {
+  for (const type of [schema.getQueryType(), schema.getMutationType()]) {
+    for (const field of Object.values(type?.getFields() ?? {})) {
+      const action = actionOf(field.name);
+      const { resolve = defaultFieldResolver } = field;
+      field.resolve = (root, args, ctx: GraphCtx, info) => {
+        allow(ctx, action);
+        return resolve(root, args, ctx, info);
+      };
+    }
   }
 }
 

@@ -52,21 +52,22 @@ export function compileRows(graph: Graph, table: Record<string, Row>): RestRoute
 
 function compileRow(graph: Graph, name: string, one: Row): RestRoute {
   const operation = graph.compileOperation(one.runs);
-  const refuse = (error: unknown, requestId: string) => errorAnswer(error, requestId, one.errors);
   return {
     path: `/${name}`,
     method: 'POST',
     maxBodyBytes: one.maxBodyBytes ?? defaultMaxBodyBytes,
-    refuse,
+    // The row's own statuses are for what its operation says: a bad token is 403 where a failed login is 401.
+    refuse: (error, requestId) => errorAnswer(error, requestId),
     async answer(ctx, { body, headers }) {
       try {
+        operation.allow(ctx);
         const read = parse(one.in, body);
         const variables = one.headers ? one.headers(read, headers) : read;
-        const data = (await operation(ctx, variables)) as never;
+        const data = (await operation.run(ctx, variables)) as never;
         const status = typeof one.status === 'function' ? one.status(data) : (one.status ?? 200);
         return { status, body: one.out?.(data, read) };
       } catch (error) {
-        const answer = refuse(error, ctx.requestId);
+        const answer = errorAnswer(error, ctx.requestId, one.errors);
         if (answer.status >= 500)
           ctx.core.log[answer.status === 500 ? 'error' : 'warn'](
             { err: error, requestId: ctx.requestId, route: name },

@@ -113,7 +113,7 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
     await app.register(cors, {
       origin: core.settings.corsOrigins,
       methods: ['GET', 'POST'],
-      allowedHeaders: ['authorization', 'content-type', 'idempotency-key', 'x-request-id'],
+      allowedHeaders: ['authorization', 'content-type', 'idempotency-key', 'x-request-id', 'x-requested-with'],
       exposedHeaders: ['retry-after', 'x-request-id'],
       maxAge: 600,
     });
@@ -224,7 +224,7 @@ function answerClientError(
   if (socket.writable && !socket._httpMessage?.headersSent) {
     const body = JSON.stringify({ message });
     socket.write(
-      `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+      `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json; charset=utf-8\r\nx-content-type-options: nosniff\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
     );
   }
   socket.destroySoon();

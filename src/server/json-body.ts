@@ -4,8 +4,8 @@ import { Readable } from 'node:stream';
 import { InvalidInput, TooLarge } from '../domain/errors.ts';
 import { UnsupportedMediaType } from '../graphql/execute.ts';
 
-/** Deepest nesting of objects and lists in a body. */
-export const maxJsonDepth = 64;
+/** Deepest nesting of objects and lists in a body: the 64 levels that a content may have, and the batch around it. */
+export const maxJsonDepth = 68;
 
 /** How much of a refused body is thrown away, for how long, before the connection ends. */
 const lingerLimits = { bytes: 16 * 1024 * 1024, ms: 1_000 } as const;

@@ -13,6 +13,7 @@ import {
   createGraphCtx,
   DocumentRefused,
   type Graph,
+  type Principal,
   toDomainError,
 } from '../graphql/execute.ts';
 import type { Live, PreparedResult, Revocation } from '../graphql/live.ts';
@@ -46,6 +47,7 @@ interface SocketOperation {
   admitted: AdmittedOperation;
   requestId: string;
   connection: Connection;
+  principal: Principal;
   iterator?: AsyncIterableIterator<PreparedResult, undefined>;
 }
 
@@ -162,9 +164,10 @@ class GraphSockets implements Sockets {
     payload: Parameters<Graph['admit']>[0],
     requestId: string,
   ): Promise<SocketOperation> {
-    const { principal, address } = connection;
+    const principal = await this.#principalNow(connection);
+    const { address } = connection;
     const admitted = this.#graph.admit(payload, principal);
-    const begun: SocketOperation = { admitted, requestId, connection };
+    const begun: SocketOperation = { admitted, requestId, connection, principal };
     if (admitted.kind === 'subscription') {
       const onOverflow = () => connection.close(1013, 'too far behind: subscribe again after the last cursor');
       begun.iterator = await this.#live.subscribe(admitted, { principal, requestId, address, onOverflow });
@@ -172,8 +175,18 @@ class GraphSockets implements Sockets {
     return begun;
   }
 
-  async #execute({ admitted, requestId, connection }: SocketOperation): Promise<ExecutionResult> {
-    const { principal, address } = connection;
+  // A socket lives longer than what its token was checked against: a source may be deleted or rotated, a role change.
+  async #principalNow(connection: Connection): Promise<Principal> {
+    try {
+      return await authenticate(this.#core, connection.authorization);
+    } catch (error) {
+      if (toDomainError(error).code === 'UNAUTHENTICATED') connection.close(4401, 'Unauthorized');
+      throw error;
+    }
+  }
+
+  async #execute({ admitted, requestId, connection, principal }: SocketOperation): Promise<ExecutionResult> {
+    const { address } = connection;
     const result = await this.#graph.execute(admitted, createGraphCtx(this.#core, { principal, requestId, address }));
     const prepared: PreparedResult = { json: JSON.stringify(result) };
     return prepared as ExecutionResult;
@@ -205,10 +218,11 @@ class GraphSockets implements Sockets {
 
   // Events were missed, among them perhaps the one that voids this token.
   async #recheck(connection: Connection): Promise<void> {
-    for (let looks = 0; looks < 2 && connection.isOpen; looks += 1) {
-      if (looks > 0) await sleep(recheckAfterMs);
+    for (let looks = 0; looks < 2; looks += 1) {
+      if (looks > 0) await sleep(recheckAfterMs, undefined, { ref: false });
+      // Closed meanwhile, perhaps with the whole server: nobody is left to look for.
+      if (!connection.isOpen || connection.authorization === undefined) return;
       try {
-        if (connection.authorization === undefined) return;
         await authenticate(this.#core, connection.authorization);
       } catch (error) {
         if (toDomainError(error).code === 'UNAUTHENTICATED') {

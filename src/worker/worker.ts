@@ -1,5 +1,5 @@
 import type { Core } from '../domain/context.ts';
-import { claimLanes, nextLaneInMs, workLane } from '../domain/jobs.ts';
+import { type Claim, claimLanes, workLane } from '../domain/jobs.ts';
 
 export interface Worker {
   /** Claims no more and waits for the lanes in work, 9 s at most: what goes on after that runs again by its lease. */
@@ -22,7 +22,7 @@ export function startWorker(core: Core): Worker {
   const running = new Set<Promise<void>>();
   let stopped = false;
 
-  const start = (lanes: Awaited<ReturnType<typeof claimLanes>>, claimedAt: number) => {
+  const start = (lanes: Claim['lanes'], claimedAt: number) => {
     for (const lane of lanes) {
       const work = workLane(core, lane, claimedAt).catch((error: unknown) => {
         // The database is away: the lease ends by itself and the lane runs again.
@@ -37,7 +37,7 @@ export function startWorker(core: Core): Worker {
   };
 
   async function loop(): Promise<void> {
-    // Only after an unbounded claim found nothing may the next ones leave out what is long due.
+    // Only after an unbounded claim found nothing, and nobody behind, may the next ones leave out what is long due.
     let emptyAt = Number.NEGATIVE_INFINITY;
     let isAway = false;
     while (!stopped) {
@@ -49,13 +49,13 @@ export function startWorker(core: Core): Worker {
       const claimedAt = performance.now();
       try {
         const bounded = claimedAt - emptyAt < pollMs;
-        const lanes = await claimLanes(core, room, bounded);
-        if (lanes.length === 0 && !bounded) emptyAt = claimedAt;
-        if (lanes.length > 0 && !bounded) emptyAt = Number.NEGATIVE_INFINITY;
+        const { lanes, nextInMs, isBehind } = await claimLanes(core, room, bounded);
+        if (isBehind || (lanes.length > 0 && !bounded)) emptyAt = Number.NEGATIVE_INFINITY;
+        else if (!bounded) emptyAt = claimedAt;
         start(lanes, claimedAt);
         if (isAway) core.log.info('the worker reaches the database again');
         isAway = false;
-        if (lanes.length === 0) await alarm.wait(await nextLaneInMs(core, pollMs));
+        if (lanes.length === 0) await alarm.wait(Math.min(pollMs, nextInMs ?? pollMs));
       } catch (error) {
         if (!isAway) core.log.warn({ err: error }, 'the worker does not reach the database, it goes on trying');
         isAway = true;

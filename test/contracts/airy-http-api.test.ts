@@ -162,7 +162,10 @@ beforeAll(async () => {
 
 const agentToken = async (): Promise<string> => (await app.make.user()).token;
 let made = 0;
-const newEmail = (): string => `grace-${(made += 1)}@example.com`;
+function newEmail(): string {
+  made += 1;
+  return `grace-${made}@example.com`;
+}
 
 describe('Users', () => {
   it('users.signup: signs up with the sample request', async () => {
@@ -198,10 +201,13 @@ describe('Users', () => {
     expect([asked.status, asked.body]).toEqual([200, {}]);
     const mail = await until(async () => app.mails.find(({ to }) => to === email));
     const token = /^ey\S+$/m.exec(mail.text)![0];
-    const request = { ...sample(`{
+    const request = {
+      ...sample(`{
       token: "a-valid-reset-token",
       new_password: "i-hope-i-will-remember-this-one"
-    }`), token };
+    }`),
+      token,
+    };
 
     const reset = await app.rest('users.password-reset', request);
     expect([reset.status, reset.body]).toEqual([200, sample('{}')]);
@@ -336,7 +342,11 @@ describe('Channels', () => {
       source,
     );
     await app.make.channel(source);
-    const { status, body } = await app.rest('channels.list', { source: source.sourceId }, { token: await agentToken() });
+    const { status, body } = await app.rest(
+      'channels.list',
+      { source: source.sourceId },
+      { token: await agentToken() },
+    );
     expect(status).toBe(200);
     expect(body.data).toHaveLength(2);
     expect(shapeFaults(channelsAnswer, body)).toEqual([]);

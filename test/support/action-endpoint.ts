@@ -44,6 +44,11 @@ export const success = (metadata?: unknown): Answer => {
   return { body: { source_message_id: `theirs-${process.pid}-${accepted}`, ...(metadata !== undefined && { metadata }) } };
 };
 
+const ends: (() => unknown)[] = [];
+afterAll(() => {
+  for (const end of ends.splice(0)) end();
+});
+
 /**
  * The action endpoints of a file's sources, on one port of the loopback: start it before the app and open `hostPort`
  * by `outboundAllow`. Ended after the file's tests.
@@ -72,7 +77,7 @@ export async function startActionEndpoint() {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const hostPort = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  afterAll(() => {
+  ends.push(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });

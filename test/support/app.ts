@@ -241,7 +241,7 @@ function factories(core: Core, rest: Rest) {
       messages = [{}],
     }: {
       source?: MadeSource;
-      channel?: { sourceChannelId: string };
+      channel?: { id: string; sourceChannelId: string };
       displayName?: string;
       messages?: Record<string, unknown>[];
     } = {}) {

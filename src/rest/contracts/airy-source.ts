@@ -54,6 +54,13 @@ function sourceChannelPayload(channel: SourceChannelData, more: Record<string, u
   };
 }
 
+/** What stands in no other answer goes back to who sent it. */
+function givenSecrets(metadata: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(metadata).filter(([key, value]) => ['token', 'page_token'].includes(key) && value !== null),
+  );
+}
+
 const webhookMessage = z
   .object({
     source_message_id: text,
@@ -77,6 +84,19 @@ const webhookMessage = z
 const webhookMetadata = z
   .object({ namespace: text, source_id: text, metadata: jsonObject })
   .transform(({ source_id: sourceId, ...rest }) => ({ ...rest, sourceId }));
+
+const largestBatch = 1_000;
+
+// Counted before the items are looked at: a megabyte of wrong ones would make half a million faults.
+function batchOf<Item extends z.ZodType>(item: Item) {
+  return z
+    .array(z.unknown())
+    .max(largestBatch, {
+      error: (issue) => `must be at most ${largestBatch} in one batch, got ${(issue.input as unknown[]).length}`,
+    })
+    .pipe(z.array(item))
+    .nullish();
+}
 
 interface IngestData {
   ingest: { items: { sourceMessageId: string; messageId: string; status: 'CREATED' | 'DUPLICATE' }[] };
@@ -115,16 +135,15 @@ export const airySource: Record<string, Row> = {
 
   'sources.channels.create': row({
     runs: `mutation ($input: CreateSourceChannelInput!) {
-      createSourceChannel(input: $input) { token channel { ${sourceChannelFields} } } }`,
+      createSourceChannel(input: $input) { channel { ${sourceChannelFields} } } }`,
     status: 201,
     in: z
       .object({ source_channel_id: text, name: text, metadata: jsonObject.nullish() })
       .transform(({ source_channel_id: sourceChannelId, ...rest }) => ({ input: { ...rest, sourceChannelId } })),
-    out: ({
-      createSourceChannel: made,
-    }: {
-      createSourceChannel: { token: string | null; channel: SourceChannelData };
-    }) => sourceChannelPayload(made.channel, made.token === null ? {} : { token: made.token }),
+    out: (
+      { createSourceChannel: made }: { createSourceChannel: { channel: SourceChannelData } },
+      { input }: { input: { metadata?: Record<string, unknown> | null } },
+    ) => sourceChannelPayload(made.channel, givenSecrets(input.metadata ?? {})),
   }),
 
   'sources.channels.list': row({
@@ -144,7 +163,7 @@ export const airySource: Record<string, Row> = {
   'sources.webhook': row({
     runs: 'mutation ($input: IngestInput!) { ingest(input: $input) { items { sourceMessageId messageId status } } }',
     in: z
-      .object({ messages: z.array(webhookMessage).nullish(), metadata: z.array(webhookMetadata).nullish() })
+      .object({ messages: batchOf(webhookMessage), metadata: batchOf(webhookMetadata) })
       .transform(({ messages, metadata }) => ({ input: { messages: messages ?? [], metadata: metadata ?? [] } })),
     out: ({ ingest }: IngestData) => ({
       data: ingest.items.map((item) => ({

@@ -22,19 +22,29 @@ export const instant = z.unknown().transform((value, check) => {
   return z.NEVER;
 });
 
-/** Any JSON value but a missing one. */
-export const anyJson = z.unknown().refine((value) => value !== undefined, 'is required');
-export const jsonObject = z.record(z.string(), z.unknown());
+/** Any JSON value; null counts as missing, since operations cannot tell the two apart. */
+export const anyJson = z.unknown().refine((value) => value != null, 'is required');
+// A record of zod leaves a key named __proto__ out without a word.
+export const jsonObject = z.custom<Record<string, unknown>>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  { error: ({ input }) => (input === undefined ? 'is required' : `must be an object, got ${shown(input)}`) },
+);
 
 /** A body that carries nothing we read. */
 export const nothing = z.object({}).transform(() => ({}));
 
 const previousMark = 'before:';
+/** The largest Int of GraphQL; how much a page holds at most is the list's to say. */
+const largestInt = 2 ** 31 - 1;
+/** More rows than any list has. */
+const farthestOffset = 999_999_999;
 const pageSize = z
   .int('must be a whole number, 0 for the default')
   .min(0, 'must be a whole number, 0 for the default')
   .nullish();
-const cursor = z.union([z.string(), z.int().min(0)], 'must be a cursor that this list gave').nullish();
+const cursor = z
+  .union([z.string().refine((text) => text !== previousMark), z.int().min(0)], 'must be a cursor that this list gave')
+  .nullish();
 
 /** `cursor` and `page_size` of a body. */
 export const pageFields = { cursor, page_size: pageSize };
@@ -44,8 +54,9 @@ export function pageVariables(page: {
   cursor?: string | number | null;
   page_size?: number | null;
 }): Record<string, unknown> {
-  const size = page.page_size ?? 0;
-  const place = page.cursor == null ? '' : String(page.cursor);
+  const size = Math.min(page.page_size ?? 0, largestInt);
+  const given = page.cursor == null ? '' : String(page.cursor);
+  const place = /^\d+$/.test(given) ? String(Math.min(Number(given), farthestOffset)) : given;
   if (place.startsWith(previousMark)) return { last: size, before: place.slice(previousMark.length) };
   return { first: size, ...(place !== '' && { after: place }) };
 }

@@ -140,12 +140,21 @@ export function conversationPayload(conversation: ConversationData) {
     unread_message_count: conversation.unreadCount,
     metadata: {
       ...conversation.metadata,
-      contact: { display_name: name.display, avatar_url: contact?.avatarUrl ?? null },
+      // What the source says of the contact beyond its name stays beside it.
+      contact: {
+        ...objectOf(conversation.metadata.contact),
+        display_name: name.display,
+        avatar_url: contact?.avatarUrl ?? null,
+      },
       tags: Object.fromEntries(conversation.tags.map((tag) => [tag.legacyId, ''])),
       unread_count: conversation.unreadCount,
       state: conversation.state,
     },
   };
+}
+
+function objectOf(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }
 
 interface DefaultName {

@@ -74,7 +74,8 @@ export async function resetPassword(ctx: Ctx, input: { token: string; newPasswor
       sql`delete from reset_token where token_hash = ${sha256Hex(tokenId)} returning user_id, expires_at > now() valid`,
     );
     if (!used?.valid) throw spentToken();
-    await tx.em.nativeUpdate(UserAccount, { id: used.user_id }, { passwordHash });
+    const changed = await tx.em.nativeUpdate(UserAccount, { id: used.user_id, active: true }, { passwordHash });
+    if (changed === 0) throw spentToken();
     await rows(tx.em, sql`delete from reset_token where user_id = ${used.user_id}::uuid`);
     await revokeTokens(tx, used.user_id);
     return used.user_id;

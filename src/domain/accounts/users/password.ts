@@ -52,7 +52,7 @@ let decoy: Promise<string> | undefined;
  * wrong password.
  */
 export async function passwordMatches(stored: string | undefined, password: string): Promise<boolean> {
-  if (Buffer.byteLength(password) > longestPassword) return false;
+  if (Buffer.byteLength(normal(password)) > longestPassword) return false;
   decoy ??= hash('nobody has this password', cost);
   const against = stored ?? (await decoy);
   const matches = await withTurn(() => verify(against, normal(password)));

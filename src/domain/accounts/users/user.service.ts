@@ -44,7 +44,8 @@ const longestEmail = 320;
 
 /** What "the same e-mail address" means: no case, compatibility forms folded, no blanks around it. */
 export function emailKey(email: string): string {
-  return email.normalize('NFKC').trim().toLowerCase();
+  // Again after the lower case: some letters have a composed form in lower case only.
+  return email.normalize('NFKC').trim().toLowerCase().normalize('NFKC');
 }
 
 /**

@@ -18,7 +18,7 @@ export class Channel {
   @Property({ type: 'text', nullable: true })
   imageUrl: string | null = null;
 
-  /** Without `token`, `name` and `image_url`, which have places of their own. */
+  /** Without `token`, `page_token`, `name` and `image_url`, which have places of their own. */
   @Property({ type: 'json' })
   metadata: Record<string, unknown> = {};
 

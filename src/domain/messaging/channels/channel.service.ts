@@ -37,8 +37,8 @@ const longestId = 512;
 const longestName = 255;
 
 /**
- * Makes, renames or reconnects a channel of the calling source; the same source_channel_id keeps its id. The token in
- * its metadata is stored encrypted and is told in this answer only.
+ * Makes, renames or reconnects a channel of the calling source; the same source_channel_id keeps its id. What its
+ * metadata has as `token` and `page_token` is stored encrypted and never shown; the token is told in this answer only.
  */
 export async function createSourceChannel(
   ctx: Ctx,
@@ -47,7 +47,13 @@ export async function createSourceChannel(
   allow(ctx, 'createSourceChannel');
   const source = sourceOf(ctx);
   checkNewChannel(input);
-  const { token = null, image_url: imageUrl = null, name: _name, ...metadata } = input.metadata ?? {};
+  const {
+    token = null,
+    page_token: pageToken = null,
+    image_url: imageUrl = null,
+    name: _name,
+    ...metadata
+  } = input.metadata ?? {};
   const id = sourceThingId(source.sourceName, input.sourceChannelId);
   const result = await transaction(ctx, async (tx) => {
     const before = await tx.em.findOne(Channel, { id });
@@ -70,7 +76,7 @@ export async function createSourceChannel(
     channel.connected = true;
     channel.updatedAt = tx.now();
     await tx.em.flush();
-    await keepCredentials(tx, id, token === null ? null : { token });
+    await keepCredentials(tx, id, { token, pageToken });
     await appendEvents(tx, [channelEvent(id)]);
     return { channel, changed };
   });
@@ -99,8 +105,10 @@ function checkNewChannel(input: NewSourceChannel): void {
   if (faults.length > 0) throw new InvalidInput(faults);
 }
 
-async function keepCredentials(tx: Tx, channelId: string, credentials: Record<string, unknown> | null): Promise<void> {
-  if (!credentials) {
+/** Keeps those that are not null; without any the stored ones go. */
+async function keepCredentials(tx: Tx, channelId: string, given: Record<string, unknown>): Promise<void> {
+  const credentials = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null));
+  if (Object.keys(credentials).length === 0) {
     await rows(tx.em, sql`delete from channel_credentials where channel_id = ${channelId}::uuid`);
     return;
   }
@@ -143,7 +151,7 @@ async function disconnect(ctx: Ctx, { id }: Channel): Promise<ChannelChange> {
       { id, connected: true },
       { connected: false, updatedAt: tx.now() },
     );
-    await keepCredentials(tx, id, null);
+    await keepCredentials(tx, id, {});
     if (changed > 0) await appendEvents(tx, [channelEvent(id)]);
     return { channel: await tx.em.findOneOrFail(Channel, { id }), changed: changed > 0 };
   });

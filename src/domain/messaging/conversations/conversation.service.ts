@@ -111,8 +111,8 @@ async function placeCondition(
     return sql`(c.last_message_at, c.id) ${compare} (${at.lastMessageAt.toISOString()}::timestamptz, ${at.id}::uuid)`;
   }
   const [at, id] = place.key;
-  if (!Number.isSafeInteger(at) || Math.abs(at as number) > 8.64e15 || typeof id !== 'string' || !isUuid(id))
-    throw unknownCursor(place.path);
+  const isInstant = Number.isSafeInteger(at) && (at as number) >= 0 && (at as number) <= 8.64e15;
+  if (!isInstant || typeof id !== 'string' || !isUuid(id)) throw unknownCursor(place.path);
   const compare = backwards ? sql`>` : sql`<`;
   return sql`(c.last_message_at, c.id) ${compare} (to_timestamp(${at}::float8 / 1000), ${id}::uuid)`;
 }

@@ -7,7 +7,7 @@ import { newId } from '../../ids.ts';
 import { wakeLaneNow, wakeLanes } from '../../jobs.ts';
 import { sha256Hex } from '../../secrets.ts';
 import { rows } from '../../statement.ts';
-import { isStorableJson, isStorableText } from '../../text.ts';
+import { isStorableText, oversizedJson } from '../../text.ts';
 import { type Tx, transaction } from '../../transaction.ts';
 import { Message } from './message.entity.ts';
 import { findMessages } from './message.service.ts';
@@ -59,7 +59,8 @@ function checkContent(content: unknown): void {
   const json = JSON.stringify(content);
   if (Buffer.byteLength(json) > largestContent)
     throw new TooLarge(`the content must be at most ${largestContent} bytes as JSON`);
-  if (!isStorableJson(json)) throw new InvalidInput('content', 'must not contain NUL or half a surrogate pair');
+  const unfit = oversizedJson(content, json);
+  if (unfit) throw new InvalidInput('content', unfit);
 }
 
 // The record is written in the message's transaction: a second call with the key waits for the first one's commit and
@@ -86,8 +87,12 @@ async function earlierResult(
   );
   if (record?.request_hash !== hash) throw new IdempotencyMismatch();
   const [message] = await findMessages(tx, [record.result_id]);
-  return message ?? undefined;
+  // The first answer again: it may have been delivered, or have failed, since.
+  return message ? { ...message, ...asTaken } : undefined;
 }
+
+/** What of a message changes with its delivery, as it is at first. */
+const asTaken = { sourceMessageId: null, deliveryState: 'PENDING', failure: null, metadata: {} } as const;
 
 async function append(
   tx: Tx,
@@ -106,18 +111,15 @@ async function append(
   if (!conversation) throw new NotFound('conversation', conversationId);
   if (!conversation.connected) throw new Forbidden('the channel of this conversation is disconnected');
   const message: Message = {
+    ...asTaken,
     id,
     conversationId,
     source: conversation.source,
-    sourceMessageId: null,
     sequence: conversation.sequence,
     fromContact: false,
     senderType: 'USER',
     senderId,
     content,
-    deliveryState: 'PENDING',
-    failure: null,
-    metadata: {},
     sentAt,
     createdAt: sentAt,
   };

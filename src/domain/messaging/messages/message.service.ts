@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Ctx } from '../../context.ts';
 import { isUuid } from '../../ids.ts';
 import {
@@ -17,9 +17,12 @@ import { type MessageColumns, messageColumns, toMessage } from './message-rows.t
 
 export { type MessageColumns, messageColumns, toMessage } from './message-rows.ts';
 
+/** The last instant of the years that are stored. */
+const latestMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
 /**
  * A page of the messages of each of several conversations, oldest to latest by (sentAt, sequence), in one statement;
- * whoever calls has checked the rights. `after` and `before` mean the same place in each.
+ * whoever calls has checked the rights. An offset means the same in each; a cursor or an id belongs to one conversation.
  */
 export async function listMessages(
   ctx: Ctx,
@@ -27,58 +30,79 @@ export async function listMessages(
   request: PageRequest,
 ): Promise<Page<Message>[]> {
   const window = pageWindow('messages', request);
-  const found = await readPages(ctx, conversationIds, window);
+  const start = window.place ? await startAt(ctx, conversationIds, window.place, window.backwards) : fromTheEnd;
+  const found = await readPages(ctx, conversationIds, window, start);
   const byConversation = new Map<string, Message[]>(conversationIds.map((id) => [id, []]));
   for (const row of found) byConversation.get(row.m_conversation_id)?.push(toMessage(row));
-  return conversationIds.map((id) => toPage(window, byConversation.get(id) ?? [], startsInside(window.place)));
+  return conversationIds.map((id) => toPage(window, byConversation.get(id) ?? [], start.isInside));
 }
 
-// An id or an offset may be the very first; a key was the end of a page.
-function startsInside(place: Place | undefined): boolean {
-  return place !== undefined && !(place.kind === 'offset' && place.offset === 0);
+interface Start {
+  condition: RawBuilder<unknown>;
+  offset: number;
+  /** Whether there are messages on the other side. */
+  isInside: boolean;
 }
 
-async function readPages(ctx: Ctx, conversationIds: readonly string[], window: PageWindow): Promise<MessageColumns[]> {
-  const direction = window.backwards ? sql`desc` : sql`asc`;
-  const { place } = window;
-  const offset = place?.kind === 'offset' ? place.offset : 0;
-  const condition =
-    place && place.kind !== 'offset' ? sql`and ${await placeCondition(ctx, place, window.backwards)}` : sql``;
-  return rows<MessageColumns>(
+const fromTheEnd: Start = { condition: sql`true`, offset: 0, isInside: false };
+
+async function startAt(ctx: Ctx, conversationIds: readonly string[], place: Place, backwards: boolean): Promise<Start> {
+  if (place.kind === 'offset') return { ...fromTheEnd, offset: place.offset, isInside: place.offset > 0 };
+  const { sentAt, sequence, conversationId } = place.kind === 'id' ? await messageAt(ctx, place) : keyOf(place);
+  if (conversationIds.some((id) => id !== conversationId)) throw unknownCursor(place.path);
+  // The values go in as scalars: a row compared with a row subquery cannot use the index.
+  const at = sql`(${sentAt.toISOString()}::timestamptz, ${sequence}::int)`;
+  if (backwards) return { condition: sql`(m.sent_at, m.sequence) < ${at}`, offset: 0, isInside: true };
+  // A key was the end of a page; the page of an id begins with it, and it may be the very first.
+  if (place.kind === 'key') return { condition: sql`(m.sent_at, m.sequence) > ${at}`, offset: 0, isInside: true };
+  const [probe] = await rows<{ older: boolean }>(
     ctx.em,
-    sql`select m.* from unnest(${[...conversationIds]}::uuid[]) with ordinality c(id, n)
-        cross join lateral (
-          select ${messageColumns} from message m where m.conversation_id = c.id ${condition}
-          order by m.sent_at ${direction}, m.sequence ${direction}
-          limit ${sql.lit(window.limit + 1)} offset ${sql.lit(offset)}) m
-        order by c.n, m.m_sent_at ${direction}, m.m_sequence ${direction}`,
+    sql`select exists (select 1 from message m where m.conversation_id = ${conversationId}::uuid
+          and (m.sent_at, m.sequence) < ${at}) older`,
   );
+  return { condition: sql`(m.sent_at, m.sequence) >= ${at}`, offset: 0, isInside: probe?.older ?? false };
 }
 
-// The values go in as scalars: a row compared with a row subquery cannot use the index.
-async function placeCondition(ctx: Ctx, place: Exclude<Place, { kind: 'offset' }>, backwards: boolean) {
-  if (place.kind === 'id') {
-    const [at] = await findMessages(ctx, [place.id]);
-    if (!at) throw unknownCursor(place.path);
-    const compare = backwards ? sql`<` : sql`>=`;
-    return sql`(m.sent_at, m.sequence) ${compare} (${at.sentAt.toISOString()}::timestamptz, ${at.sequence}::int)`;
-  }
-  const [sentAt, sequence] = place.key;
+async function messageAt(ctx: Ctx, { id, path }: Extract<Place, { kind: 'id' }>): Promise<Message> {
+  const [message] = await findMessages(ctx, [id]);
+  if (!message) throw unknownCursor(path);
+  return message;
+}
+
+function keyOf({ key: [sentAt, sequence, conversationId], path }: Extract<Place, { kind: 'key' }>) {
   if (
     !Number.isSafeInteger(sentAt) ||
     !Number.isSafeInteger(sequence) ||
     Math.abs(sequence as number) > 2 ** 31 - 1 ||
-    Math.abs(sentAt as number) > 8.64e15
+    (sentAt as number) < 0 ||
+    (sentAt as number) > latestMs
   ) {
-    throw unknownCursor(place.path);
+    throw unknownCursor(path);
   }
-  const compare = backwards ? sql`<` : sql`>`;
-  return sql`(m.sent_at, m.sequence) ${compare} (to_timestamp(${sentAt}::float8 / 1000), ${sequence}::int)`;
+  return { sentAt: new Date(sentAt as number), sequence: sequence as number, conversationId };
+}
+
+async function readPages(
+  ctx: Ctx,
+  conversationIds: readonly string[],
+  window: PageWindow,
+  start: Start,
+): Promise<MessageColumns[]> {
+  const direction = window.backwards ? sql`desc` : sql`asc`;
+  return rows<MessageColumns>(
+    ctx.em,
+    sql`select m.* from unnest(${[...conversationIds]}::uuid[]) with ordinality c(id, n)
+        cross join lateral (
+          select ${messageColumns} from message m where m.conversation_id = c.id and ${start.condition}
+          order by m.sent_at ${direction}, m.sequence ${direction}
+          limit ${sql.lit(window.limit + 1)} offset ${sql.lit(start.offset)}) m
+        order by c.n, m.m_sent_at ${direction}, m.m_sequence ${direction}`,
+  );
 }
 
 /** The opaque place of a message in its conversation. */
 export function messageCursor(message: Message): string {
-  return encodeCursor('messages', [message.sentAt.getTime(), message.sequence]);
+  return encodeCursor('messages', [message.sentAt.getTime(), message.sequence, message.conversationId]);
 }
 
 /** In the order of `ids`, null for what is not there; the caller has checked the rights. */

@@ -31,9 +31,10 @@ export function mergeMetadata(before: Metadata, patch: Metadata): Metadata {
     else if (isObject(inner)) {
       const present = merged[key];
       const child = mergeMetadata(isObject(present) ? present : emptyObject(), inner);
-      // Removing the last key of a subtree removes the subtree.
-      if (Object.keys(child).length === 0 && Object.keys(inner).length > 0) delete merged[key];
-      else merged[key] = child;
+      const isEmptied = Object.keys(child).length === 0 && Object.keys(inner).length > 0;
+      if (!isEmptied) merged[key] = child;
+      // Removing the last key of a subtree removes the subtree; a scalar has none to remove and stays.
+      else if (isObject(present)) delete merged[key];
     } else merged[key] = inner;
   }
   return merged;

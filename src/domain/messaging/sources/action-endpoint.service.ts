@@ -1,7 +1,9 @@
 import { createHmac } from 'node:crypto';
 import type { Core } from '../../context.ts';
+import { DomainError } from '../../errors.ts';
 import { type OutboundAnswer, OutboundFault } from '../../outbound-http.ts';
-import type { Metadata } from '../metadata/metadata.service.ts';
+import { isStorableText, oversizedJson } from '../../text.ts';
+import { type Metadata, mergeMetadata, reservedKeyForSource } from '../metadata/metadata.service.ts';
 
 /** What an action call tells the source. */
 export interface MessageSendAction {
@@ -35,7 +37,7 @@ export interface Exchange {
 
 const timeoutMs = 15_000;
 const largestAnswer = 256 * 1024;
-const longestReason = 1_024;
+const longestReasonBytes = 1_024;
 const longestSourceMessageId = 512;
 const longestRetryAfterMs = 3_600_000;
 const keptAnswer = 2_048;
@@ -153,16 +155,27 @@ function judge(answer: OutboundAnswer, text: string, now: Date): Delivery {
 function judgeSuccess(text: string): Delivery {
   const answer = jsonObject(text);
   const id = answer?.source_message_id;
-  if (!answer || typeof id !== 'string' || id.length < 1 || id.length > longestSourceMessageId) {
+  const isId = typeof id === 'string' && id.length >= 1 && id.length <= longestSourceMessageId && isStorableText(id);
+  if (!answer || !isId) {
     return {
       state: 'FAILED',
       code: 'bad_answer',
       reason: `the action endpoint answered 200 without a JSON object whose source_message_id is a text of 1 to ${longestSourceMessageId} characters`,
     };
   }
-  const { metadata } = answer;
-  const isObject = typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata);
-  return { state: 'DELIVERED', sourceMessageId: id, metadata: isObject ? (metadata as Metadata) : {} };
+  return { state: 'DELIVERED', sourceMessageId: id, metadata: takenMetadata(answer.metadata) };
+}
+
+// The endpoint has the message: what cannot be stored of its metadata must not send it a second time.
+function takenMetadata(given: unknown): Metadata {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return {};
+  const open = Object.fromEntries(Object.entries(given).filter(([key]) => !reservedKeyForSource({ [key]: true })));
+  try {
+    return oversizedJson(open) ? {} : mergeMetadata({}, open);
+  } catch (error) {
+    if (error instanceof DomainError) return {};
+    throw error;
+  }
 }
 
 function reasonOf(text: string, status: number): string {
@@ -188,6 +201,9 @@ function retryAfterMs(header: string | undefined, now: Date): number | undefined
   return Number.isFinite(ms) && ms > 0 ? Math.min(ms, longestRetryAfterMs) : undefined;
 }
 
+// Of what others wrote: NUL and half surrogate pairs cannot be stored.
 function shortened(text: string): string {
-  return text.slice(0, longestReason).toWellFormed();
+  const bytes = Buffer.from(text.replaceAll('\0', '\uFFFD'));
+  // A stream leaves out the character that the cut went through.
+  return new TextDecoder().decode(bytes.subarray(0, longestReasonBytes), { stream: true });
 }

@@ -2,7 +2,7 @@ import { allow, sourceOf } from '../../access.ts';
 import { type Core, type Ctx, systemCtx } from '../../context.ts';
 import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
-import { transaction } from '../../transaction.ts';
+import { Overtaken, transaction } from '../../transaction.ts';
 import { reservedKeyForSource } from '../metadata/metadata.service.ts';
 import { GroupCommit, type Outcome } from './group-commit.ts';
 import type { IngestBatch, IngestEntry, IngestItem, IngestMessage, IngestMetadata } from './ingest-batch.ts';
@@ -53,15 +53,11 @@ async function commitGroup(core: Core, entries: IngestEntry[]): Promise<Outcome<
     const state = await readState(tx, entries);
     const plan = planGroup(entries, state);
     const inserted = await writePlan(tx, plan);
-    return plan.outcomes.map((outcome) =>
-      outcome.ok ? { ok: true, value: outcome.value.map((item) => withRaceLost(item, inserted)) } : outcome,
-    );
+    // Between our look and our insert another transaction stored the same message, in another conversation: what was
+    // planned around it, such as a conversation of its own, must not stay.
+    if (inserted.size < plan.messages.length) throw new Overtaken('a message was stored by somebody else meanwhile');
+    return plan.outcomes;
   });
-}
-
-// Between our look and our insert another process may have stored the same message in another conversation.
-function withRaceLost(item: IngestItem, inserted: Set<string>): IngestItem {
-  return item.status === 'CREATED' && !inserted.has(item.id) ? { ...item, status: 'DUPLICATE' } : item;
 }
 
 function checkBatch({ messages, metadata }: IngestBatch, contents: string[]): void {
