@@ -4,7 +4,7 @@ import { type Logger, pino } from 'pino';
 import { loadSettings, SettingsFault } from './config.ts';
 import { createMailer } from './connectors/smtp/mailer.ts';
 import { startEmbedded } from './database/embedded.ts';
-import { migrateUp, migrationStatus } from './database/migrate.ts';
+import { DatabaseIsNewer, migrateUp, migrationStatus } from './database/migrate.ts';
 import { openDatabase } from './database/open.ts';
 import { openWakeups } from './database/wakeups.ts';
 import { UserAccount } from './domain/accounts/users/user.entity.ts';
@@ -56,7 +56,8 @@ export interface Parley {
   core: Core;
   /** `http://host:port`; empty where this process serves nothing. */
   url: string;
-  stop(): Promise<void>;
+  /** `lingerMs`: how long requests are still taken while /health/ready says that they should go elsewhere. */
+  stop(lingerMs?: number): Promise<void>;
 }
 
 /** What tests put in the place of the real thing. */
@@ -74,9 +75,9 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
   const log = stand.log ?? createLog(settings);
   const stops: (() => unknown)[] = [];
   // What takes work from outside ends first and together, each within its own time.
-  const active: (() => Promise<void>)[] = [];
-  const stop = async () => {
-    await Promise.all(active.splice(0).map((end) => end()));
+  const active: ((lingerMs?: number) => Promise<void>)[] = [];
+  const stop = async (lingerMs?: number) => {
+    await Promise.all(active.splice(0).map((end) => end(lingerMs)));
     for (const step of stops.splice(0).reverse()) await step();
   };
   try {
@@ -128,7 +129,7 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
       status: database.status,
       webDir: join(dirname(fileURLToPath(import.meta.url)), '../dist/web'),
     });
-    active.push(() => server.stop());
+    active.push((lingerMs) => server.stop(lingerMs));
     const port = await server.listen();
     settings.port = port;
     const address = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`;
@@ -176,13 +177,13 @@ export async function serve(): Promise<void> {
   if (url) announce(core, url);
   else core.log.info('the worker runs');
   let isStopping = false;
-  const stop = (signal: string) => {
+  const stop = (signal: string, lingerMs: number) => {
     if (isStopping) process.exit(1);
     isStopping = true;
     core.log.info({ signal }, 'stopping');
     // A part that hangs must not keep the process: what is durable is durable.
     setTimeout(() => process.exit(1), 15_000).unref();
-    parley.stop().then(
+    parley.stop(lingerMs).then(
       () => process.exit(0),
       (error: unknown) => {
         core.log.error({ err: error }, 'stopping failed');
@@ -190,8 +191,9 @@ export async function serve(): Promise<void> {
       },
     );
   };
-  process.on('SIGTERM', () => stop('SIGTERM'));
-  process.on('SIGINT', () => stop('SIGINT'));
+  // A supervisor's balancer has to hear of it; whoever pressed Ctrl-C has heard.
+  process.on('SIGTERM', () => stop('SIGTERM', 500));
+  process.on('SIGINT', () => stop('SIGINT', 0));
 }
 
 function announce({ settings }: Core, url: string): void {
@@ -228,7 +230,7 @@ function startFault(error: unknown, settings: Settings): string {
     return `PORT ${settings.port} on ${settings.host} is taken: set another PORT, or end what listens there.`;
   if (code === 'EACCES' && settings.port < 1024)
     return `PORT ${settings.port} may not be opened by this user: set a PORT from 1024 up.`;
-  if (settings.databaseUrl && isDatabaseFault(error))
+  if (settings.databaseUrl && (isDatabaseFault(error) || error instanceof DatabaseIsNewer))
     return `DATABASE_URL does not lead to a usable database: ${message}`;
   return message;
 }

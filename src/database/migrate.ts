@@ -46,6 +46,8 @@ const table = 'mikro_orm_migrations';
 /** Any number, the same in each version: who migrates holds this advisory lock. */
 const lockKey = 8_120_411;
 const lockTimeoutMs = 2_000;
+/** A start that cannot go well says so within 5 s. */
+const connectTimeoutMs = 2_500;
 /** A migration may rewrite a large table. */
 const statementTimeoutMs = 30 * 60_000;
 
@@ -133,7 +135,7 @@ async function statusOf(client: pg.Client, files: MigrationFile[]): Promise<Migr
 async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({
     ...connectionOptions(url),
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: connectTimeoutMs,
     statement_timeout: statementTimeoutMs,
     lock_timeout: lockTimeoutMs,
   });
@@ -174,7 +176,7 @@ async function withMigrator<T>(
     pool: { min: 0, max: 2 },
     driverOptions: {
       ...connectionOptions(url),
-      connectionTimeoutMillis: 10_000,
+      connectionTimeoutMillis: connectTimeoutMs,
       statement_timeout: statementTimeoutMs,
       lock_timeout: lockTimeoutMs,
     },

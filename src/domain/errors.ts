@@ -93,8 +93,12 @@ export class IdempotencyMismatch extends DomainError {
 }
 
 export class RateLimited extends DomainError {
-  constructor(message: string, retryAfterMs: number) {
+  /** How many are allowed in the window that is used up. */
+  readonly limit: number;
+
+  constructor(message: string, retryAfterMs: number, limit: number) {
     super('RATE_LIMITED', message, retryAfterMs);
+    this.limit = limit;
   }
 }
 

@@ -4,14 +4,20 @@ import { findUsers } from '../domain/accounts/users/user.service.ts';
 import type { Ctx } from '../domain/context.ts';
 import { currentEventCursor } from '../domain/events.ts';
 import type { Channel } from '../domain/messaging/channels/channel.entity.ts';
-import { findChannels } from '../domain/messaging/channels/channel.service.ts';
+import { findChannels, listChannelsOf } from '../domain/messaging/channels/channel.service.ts';
 import type { Contact } from '../domain/messaging/contacts/contact.entity.ts';
 import { findContacts } from '../domain/messaging/contacts/contact.service.ts';
-import { findConversations, type LoadedConversation } from '../domain/messaging/conversations/conversation.service.ts';
+import {
+  type ConversationPage,
+  findConversations,
+  type LoadedConversation,
+  listContactConversations,
+} from '../domain/messaging/conversations/conversation.service.ts';
 import type { Message } from '../domain/messaging/messages/message.entity.ts';
 import { findMessages, listMessages } from '../domain/messaging/messages/message.service.ts';
+import type { DeliveryAttempt } from '../domain/messaging/sources/delivery-attempt.entity.ts';
 import type { Source } from '../domain/messaging/sources/source.entity.ts';
-import { findSourcesById } from '../domain/messaging/sources/source.service.ts';
+import { type DeliveriesQuery, findSourcesById, listDeliveries } from '../domain/messaging/sources/source.service.ts';
 import type { Tag } from '../domain/messaging/tags/tag.entity.ts';
 import { findTags } from '../domain/messaging/tags/tag.service.ts';
 import type { Page, PageRequest } from '../domain/paging.ts';
@@ -27,6 +33,10 @@ export interface Loaders {
   tag: DataLoader<string, Tag | null>;
   /** A page of a conversation's messages; equal pages of several conversations are one statement. */
   messagesOf(conversationId: string, page: PageRequest): Promise<Page<Message>>;
+  /** In the same way the conversations of a contact, and what belongs to a source. */
+  conversationsOf(contactId: string, page: PageRequest): Promise<ConversationPage>;
+  channelsOf(sourceId: string, page: PageRequest): Promise<Page<Channel> & { total(): Promise<number> }>;
+  deliveriesOf(sourceId: string, query: DeliveriesQuery): Promise<DeliveryAttempt[]>;
   /** Newest position of the event stream, read once. */
   eventCursor(): Promise<string>;
 }
@@ -66,12 +76,27 @@ export function createLoaders(ctx: Ctx): Loaders {
       return loader('tag', findTags);
     },
     messagesOf(conversationId, page) {
-      const name = `messages ${JSON.stringify([page.first, page.after, page.last, page.before])}`;
-      return loader(name, (_, ids) => listMessages(ctx, ids, page)).load(conversationId);
+      return loader(pageName('messages', page), (_, ids) => listMessages(ctx, ids, page)).load(conversationId);
+    },
+    conversationsOf(contactId, page) {
+      return loader(pageName('conversations', page), (_, ids) => listContactConversations(ctx, ids, page)).load(
+        contactId,
+      );
+    },
+    channelsOf(sourceId, page) {
+      return loader(pageName('channels', page), (_, ids) => listChannelsOf(ctx, ids, page)).load(sourceId);
+    },
+    deliveriesOf(sourceId, query) {
+      const name = `deliveries ${query.last} ${query.onlyFailed}`;
+      return loader(name, (_, ids) => listDeliveries(ctx, ids, query)).load(sourceId);
     },
     eventCursor() {
       cursor ??= currentEventCursor(ctx);
       return cursor;
     },
   };
+}
+
+function pageName(list: string, page: PageRequest): string {
+  return `${list} ${JSON.stringify([page.first, page.after, page.last, page.before])}`;
 }

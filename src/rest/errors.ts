@@ -1,4 +1,4 @@
-import { DomainError, type ErrorCode, type Fault } from '../domain/errors.ts';
+import { type DomainError, type ErrorCode, type Fault, RateLimited } from '../domain/errors.ts';
 import { toDomainError, UnsupportedMediaType } from '../graphql/execute.ts';
 
 export interface RestAnswer {
@@ -50,6 +50,11 @@ export function errorAnswer(
   const headers: Record<string, string> = {};
   if (fault.retryAfterMs !== undefined)
     headers['retry-after'] = String(Math.max(1, Math.ceil(fault.retryAfterMs / 1000)));
+  if (fault instanceof RateLimited) {
+    headers['ratelimit-limit'] = String(fault.limit);
+    headers['ratelimit-remaining'] = '0';
+    headers['ratelimit-reset'] = headers['retry-after'] ?? '1';
+  }
   if (fault.code === 'UNAUTHENTICATED') return { status, headers };
   if (fault.code === 'INTERNAL_SERVER_ERROR') {
     return { status, headers, body: { message: fault.message, request_id: requestId } };

@@ -1,7 +1,8 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import cors from '@fastify/cors';
-import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import fastify, { type FastifyError, type FastifyInstance, LogController } from 'fastify';
 import type { DatabaseStatus } from '../domain/context.ts';
 import type { Core, Graph } from '../graphql/execute.ts';
 import type { Live } from '../graphql/live.ts';
@@ -35,8 +36,12 @@ export interface ServerParts {
 export interface HttpServer {
   /** Listens on `HOST` and `PORT`. @returns the port, which `PORT=0` leaves to the system */
   listen(): Promise<number>;
-  /** Ready answers 503 at once, requests in flight finish, sockets close with 1001; 10 s at most. */
-  stop(): Promise<void>;
+  /**
+   * Ready answers 503 at once, requests in flight finish, sockets close with 1001; 10 s at most. New requests are taken
+   * for `lingerMs`, and while others are in flight, 3 s at most: a balancer must hear that we are not ready, and a port
+   * that is closed tells it nothing.
+   */
+  stop(lingerMs?: number): Promise<void>;
 }
 
 /** A connection that says nothing for so long is closed. Together below 15 s, with the interval of the check. */
@@ -44,6 +49,8 @@ const times = { headersMs: 10_000, requestMs: 12_000, idleMs: 12_000, keepAliveM
 const maxHeaderBytes = 16 * 1024;
 const maxHeaders = 200;
 const stopMs = 10_000;
+/** While stopping: so long the port stays open at most. */
+const longestLingerMs = 3_000;
 /** While stopping: who has sent no whole request by then is not waited for. */
 const silentMs = 1_000;
 
@@ -54,7 +61,7 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
   const app = fastify({
     loggerInstance: core.log,
     // Its own lines name the address with the query, which may hold a document.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: requestIdOf,
     requestIdHeader: false,
     return503OnClosing: false,
@@ -142,7 +149,7 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
       await app.listen({ host: core.settings.host, port: core.settings.port, listenTextResolver: () => 'listening' });
       return (app.server.address() as AddressInfo).port;
     },
-    async stop() {
+    async stop(lingerMs = 0) {
       if (isDraining) return;
       isDraining = true;
       const server: Server = app.server;
@@ -150,7 +157,8 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
       // A connection becomes idle when its last answer is out, not when the stop begins.
       const sweep = setInterval(() => server.closeIdleConnections(), 50);
       const cutSilent = setTimeout(() => connections.cutSilent(), silentMs);
-      await Promise.all([app.close(), sockets.stop(stopMs - 2_000)]);
+      const closed = connections.quiet(lingerMs).then(() => app.close());
+      await Promise.all([closed, sockets.stop(stopMs - 2_000)]);
       for (const timer of [cut, sweep, cutSilent]) clearTimeout(timer);
     },
   };
@@ -172,6 +180,12 @@ function watchConnections(app: FastifyInstance) {
   app.addHook('onResponse', async ({ raw }) => void busy.delete(raw.socket));
   return {
     forget,
+    /** Resolves when no request is in flight, after `leastMs` at the earliest. */
+    async quiet(leastMs: number) {
+      const begunAt = performance.now();
+      const passedMs = () => performance.now() - begunAt;
+      while (passedMs() < leastMs || (busy.size > 0 && passedMs() < longestLingerMs)) await sleep(10);
+    },
     cutSilent() {
       for (const socket of open) if (!busy.has(socket)) socket.destroy();
     },

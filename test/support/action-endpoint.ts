@@ -41,7 +41,9 @@ let accepted = 0;
 /** A success with a `source_message_id` that was never given before. */
 export const success = (metadata?: unknown): Answer => {
   accepted += 1;
-  return { body: { source_message_id: `theirs-${process.pid}-${accepted}`, ...(metadata !== undefined && { metadata }) } };
+  return {
+    body: { source_message_id: `theirs-${process.pid}-${accepted}`, ...(metadata !== undefined && { metadata }) },
+  };
 };
 
 const ends: (() => unknown)[] = [];
@@ -119,7 +121,10 @@ function callOf(raw: Buffer, headers: IncomingHttpHeaders, route: Route): Action
 }
 
 function write(response: ServerResponse, answer: Answer): void {
-  if (typeof answer === 'function') return answer(response);
+  if (typeof answer === 'function') {
+    answer(response);
+    return;
+  }
   const { status = 200, headers = {}, body } = answer;
   const isRaw = body === undefined || typeof body === 'string' || Buffer.isBuffer(body);
   response.writeHead(status, { 'content-type': 'application/json', ...headers });

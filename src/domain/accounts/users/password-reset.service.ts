@@ -2,16 +2,21 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { allow } from '../../access.ts';
 import type { Ctx } from '../../context.ts';
-import { InvalidInput } from '../../errors.ts';
+import { InvalidInput, Unavailable } from '../../errors.ts';
 import { sha256Hex } from '../../secrets.ts';
 import { rows } from '../../statement.ts';
 import { transaction } from '../../transaction.ts';
 import { checkNewPassword, hashPassword } from './password.ts';
+import { countAttempt, startWait } from './throttle.ts';
 import { signToken, verifyToken } from './token.service.ts';
 import { UserAccount } from './user.entity.ts';
 import { emailKey, forgetStanding, revokeTokens } from './user.service.ts';
 
 const resetSeconds = 3_600;
+const mailsPerAccount = 5;
+const mailsPerAddress = 50;
+/** Mails under way at once; more is a flood. */
+const mostMails = 100;
 
 /**
  * Mails a single-use link to the owner of the address. Says nothing of whether there is one: same answer, same time,
@@ -20,6 +25,7 @@ const resetSeconds = 3_600;
 export async function requestPasswordReset(ctx: Ctx, input: { email: string }): Promise<void> {
   allow(ctx, 'requestPasswordReset');
   const key = emailKey(input.email);
+  if (ctx.core.background.size >= mostMails) throw new Unavailable();
   const work = mailResetToken(ctx, key).catch((error: unknown) => {
     ctx.core.log.error({ err: error, requestId: ctx.requestId }, 'the mail of a password reset could not be sent');
   });
@@ -29,6 +35,13 @@ export async function requestPasswordReset(ctx: Ctx, input: { email: string }): 
 
 async function mailResetToken(ctx: Ctx, key: string): Promise<void> {
   const em = ctx.em.fork();
+  // Nobody fills a mailbox, or voids the owner's tokens over and over.
+  const throttles = [
+    { who: `reset ${key}`, limit: mailsPerAccount },
+    { who: `reset address ${ctx.address}`, limit: mailsPerAddress },
+  ];
+  if ((await countAttempt({ ...ctx, em }, throttles)) > 0) return;
+  await startWait({ ...ctx, em }, throttles);
   const user = await em.findOne(UserAccount, { emailKey: key, active: true });
   if (!user) return;
   const tokenId = randomBytes(32).toString('base64url');

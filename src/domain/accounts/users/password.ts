@@ -10,8 +10,12 @@ const longestPassword = 1_024;
 let running = 0;
 const waiting: (() => void)[] = [];
 
-// A flood of logins must not take all threads and memory: two hashes at once, a short queue, then 503.
-async function withTurn<T>(work: () => Promise<T>): Promise<T> {
+/**
+ * Waits for a turn at the hashes: a flood of logins must not take all threads and memory.
+ *
+ * @throws Unavailable two run and the short queue behind them is full
+ */
+export async function withPasswordTurn<T>(work: () => Promise<T>): Promise<T> {
   if (running >= atOnce) {
     if (waiting.length >= longestQueue) throw new Unavailable('too many sign-ins at the moment, try again', 1_000);
     await new Promise<void>((resolve) => waiting.push(resolve));
@@ -42,19 +46,19 @@ export function checkNewPassword(password: string, minLength: number, path: stri
 }
 
 export function hashPassword(password: string): Promise<string> {
-  return withTurn(() => hash(normal(password), cost));
+  return withPasswordTurn(() => hash(normal(password), cost));
 }
 
 let decoy: Promise<string> | undefined;
 
 /**
  * Compares with the stored hash; with none it compares with a decoy, so that an unknown account takes as long as a
- * wrong password.
+ * wrong password. Call it within a turn.
  */
 export async function passwordMatches(stored: string | undefined, password: string): Promise<boolean> {
   if (Buffer.byteLength(normal(password)) > longestPassword) return false;
   decoy ??= hash('nobody has this password', cost);
   const against = stored ?? (await decoy);
-  const matches = await withTurn(() => verify(against, normal(password)));
+  const matches = await verify(against, normal(password));
   return matches && stored !== undefined;
 }

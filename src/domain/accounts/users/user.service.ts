@@ -1,14 +1,14 @@
 import { sql } from 'kysely';
 import { allow } from '../../access.ts';
 import type { Core, Ctx, Principal, Role } from '../../context.ts';
-import { DomainError, type Fault, Forbidden, InvalidInput, Unauthenticated } from '../../errors.ts';
+import { DomainError, type Fault, Forbidden, InvalidInput, RateLimited, Unauthenticated } from '../../errors.ts';
 import { appendEvents } from '../../events.ts';
 import { isUuid, newId } from '../../ids.ts';
 import { cachedFor } from '../../short-cache.ts';
 import { rows } from '../../statement.ts';
 import { sqlState, type Tx, transaction } from '../../transaction.ts';
-import { checkLoginThrottle, countFailedLogin, forgetFailedLogins } from './login-throttle.ts';
-import { checkNewPassword, hashPassword, passwordMatches } from './password.ts';
+import { checkNewPassword, hashPassword, passwordMatches, withPasswordTurn } from './password.ts';
+import { countAttempt, forgetAttempts, startWait } from './throttle.ts';
 import { signToken, verifyToken } from './token.service.ts';
 import { UserAccount } from './user.entity.ts';
 
@@ -122,8 +122,11 @@ function checkNewUser(core: Core, input: NewUser): void {
     faults.push({ path: 'email', message: 'must be an e-mail address such as grace@example.com' });
   }
   for (const path of ['firstName', 'lastName'] as const) {
-    const length = input[path].trim().length;
-    if (length === 0 || length > longestName) faults.push({ path, message: `must be 1 to ${longestName} characters` });
+    const name = input[path].trim();
+    // Names stand in mails: no line ends, no control characters.
+    if (name.length === 0 || name.length > longestName || /\p{Cc}/u.test(name)) {
+      faults.push({ path, message: `must be 1 to ${longestName} characters of one line` });
+    }
   }
   try {
     checkNewPassword(input.password, core.settings.passwordMinLength, 'password');
@@ -134,6 +137,9 @@ function checkNewUser(core: Core, input: NewUser): void {
   if (faults.length > 0) throw new InvalidInput(faults);
 }
 
+const loginsPerAccount = 10;
+const loginsPerAddress = 100;
+
 /**
  * Signs in. An unknown address and a wrong password look the same and take the same time.
  *
@@ -142,13 +148,22 @@ function checkNewUser(core: Core, input: NewUser): void {
 export async function logIn(ctx: Ctx, input: { email: string; password: string }): Promise<Session> {
   allow(ctx, 'logIn');
   const key = emailKey(input.email).slice(0, longestEmail);
-  await checkLoginThrottle(ctx, key);
-  const user = await ctx.em.findOne(UserAccount, { emailKey: key, active: true });
-  if (!(await passwordMatches(user?.passwordHash, input.password)) || !user) {
-    await countFailedLogin(ctx, key);
+  const throttles = [
+    { who: `login ${key}`, limit: loginsPerAccount },
+    { who: `login address ${ctx.address}`, limit: loginsPerAddress },
+  ];
+  const user = await withPasswordTurn(async () => {
+    const waitMs = await countAttempt(ctx, throttles);
+    if (waitMs > 0)
+      throw new RateLimited('too many failed sign-ins, wait before the next try', waitMs, loginsPerAccount);
+    const account = await ctx.em.findOne(UserAccount, { emailKey: key, active: true });
+    return (await passwordMatches(account?.passwordHash, input.password)) ? account : null;
+  });
+  if (!user) {
+    await startWait(ctx, throttles);
     throw new LoginFailed();
   }
-  await forgetFailedLogins(ctx, key);
+  await forgetAttempts(ctx, throttles);
   await ctx.em.nativeUpdate(UserAccount, { id: user.id }, { lastSeenAt: ctx.now() });
   return { user, token: userToken(ctx.core, user) };
 }

@@ -212,6 +212,48 @@ export async function listChannels(
   return { ...toPage(window, found, place !== undefined), total: () => ctx.em.count(Channel, where) };
 }
 
+/** A page of the channels of each of several sources, oldest first, in one statement; the caller has checked the rights. */
+export async function listChannelsOf(
+  ctx: Ctx,
+  sourceIds: readonly string[],
+  request: PageRequest,
+): Promise<(Page<Channel> & { total(): Promise<number> })[]> {
+  allow(ctx, 'channels');
+  const window = pageWindow('channels', request);
+  const place = window.place && channelPlace(window.place);
+  const direction = window.backwards ? sql`desc` : sql`asc`;
+  const compare = window.backwards ? sql`<` : sql`>`;
+  const condition = place
+    ? sql`and (h.created_at, h.id) ${compare} (${place.at.toISOString()}::timestamptz, ${place.id}::uuid)`
+    : sql``;
+  const found = await rows<Record<string, unknown>>(
+    ctx.em,
+    sql`select h.* from unnest(${[...sourceIds]}::uuid[]) s(id) cross join lateral (
+          select * from channel h where h.source = s.id ${condition}
+          order by h.created_at ${direction}, h.id ${direction} limit ${sql.lit(window.limit + 1)}) h
+        order by h.created_at ${direction}, h.id ${direction}`,
+  );
+  const bySource = new Map<string, Channel[]>(sourceIds.map((id) => [id, []]));
+  for (const channel of found.map((row) => ctx.em.map(Channel, row))) bySource.get(channel.source)?.push(channel);
+  let counted: Promise<Map<string, number>> | undefined;
+  const total = async (sourceId: string) => {
+    counted ??= countChannelsOf(ctx, sourceIds);
+    return (await counted).get(sourceId) ?? 0;
+  };
+  return sourceIds.map((id) => ({
+    ...toPage(window, bySource.get(id) ?? [], place !== undefined),
+    total: () => total(id),
+  }));
+}
+
+async function countChannelsOf(ctx: Ctx, sourceIds: readonly string[]): Promise<Map<string, number>> {
+  const found = await rows<{ source: string; count: number }>(
+    ctx.em,
+    sql`select source::text, count(*)::int count from channel where source = any(${[...sourceIds]}::uuid[]) group by source`,
+  );
+  return new Map(found.map(({ source, count }) => [source, count]));
+}
+
 export function channelCursor(channel: Channel): string {
   return encodeCursor('channels', [channel.createdAt.getTime(), channel.id]);
 }

@@ -68,20 +68,29 @@ const columns = sql.raw(`
   p.display_name p_display_name, p.first_name p_first_name, p.last_name p_last_name, p.avatar_url p_avatar_url,
   p.external_id p_external_id, p.metadata p_metadata, ${ms('p.created_at')} p_created_at`);
 
+export interface ConversationRowsQuery {
+  where: RawBuilder<unknown>;
+  backwards: boolean;
+  limit: number;
+  offset: number;
+  /** A page of each of these contacts instead of one of all. */
+  ofContacts?: readonly string[];
+}
+
 /** The page comes first, from the index alone; what hangs on it is joined to those rows only. */
-export async function readConversationRows(
-  ctx: Ctx,
-  query: { where: RawBuilder<unknown>; backwards: boolean; limit: number; offset: number },
-): Promise<ConversationColumns[]> {
+export async function readConversationRows(ctx: Ctx, query: ConversationRowsQuery): Promise<ConversationColumns[]> {
+  const { ofContacts } = query;
   const direction = query.backwards ? sql`asc` : sql`desc`;
+  const page = sql`(select * from conversation c where ${ofContacts ? sql`c.contact_id = k.id and` : sql``} ${query.where}
+          order by c.last_message_at ${direction}, c.id ${direction}
+          limit ${sql.lit(query.limit)} offset ${sql.lit(query.offset)}) c`;
+  const pages = ofContacts ? sql`unnest(${[...ofContacts]}::uuid[]) k(id) cross join lateral ${page}` : page;
   return rows<ConversationColumns>(
     ctx.em,
     sql`select ${columns}, ${messageColumns},
           (select json_agg(json_build_object('id', t.id, 'name', t.name, 'color', t.color, 'created_at', t.created_at) order by t.name, t.id)
             from conversation_tag ct join tag t on t.id = ct.tag_id where ct.conversation_id = c.id) tags
-        from (select * from conversation c where ${query.where}
-          order by c.last_message_at ${direction}, c.id ${direction}
-          limit ${sql.lit(query.limit)} offset ${sql.lit(query.offset)}) c
+        from ${pages}
         join source s on s.id = c.source
         join channel h on h.id = c.channel_id
         left join contact p on p.id = c.contact_id

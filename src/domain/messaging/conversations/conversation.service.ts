@@ -43,19 +43,50 @@ export async function listConversations(ctx: Ctx, request: PageRequest): Promise
   return conversationPage(ctx, request, sql`true`, (totals) => totals.then(({ conversations }) => conversations));
 }
 
-/** The conversations of one contact; the caller has checked the rights. */
+/**
+ * A page of the conversations of each of several contacts, in one statement, and their totals in another; the caller
+ * has checked the rights.
+ */
 export async function listContactConversations(
   ctx: Ctx,
-  contactId: string,
+  contactIds: readonly string[],
   request: PageRequest,
-): Promise<ConversationPage> {
-  return conversationPage(ctx, request, sql`c.contact_id = ${contactId}::uuid`, async () => {
-    const [row] = await rows<{ count: number }>(
-      ctx.em,
-      sql`select count(*)::int count from conversation where contact_id = ${contactId}::uuid`,
-    );
-    return row?.count ?? 0;
+): Promise<ConversationPage[]> {
+  const window = pageWindow('conversations', request);
+  const { place } = window;
+  const found = await readConversationRows(ctx, {
+    where: place && place.kind !== 'offset' ? await placeCondition(ctx, place, window.backwards) : sql`true`,
+    backwards: window.backwards,
+    limit: window.limit + 1,
+    offset: place?.kind === 'offset' ? place.offset : 0,
+    ofContacts: contactIds,
   });
+  const byContact = new Map<string, LoadedConversation[]>(contactIds.map((id) => [id, []]));
+  for (const row of found) byContact.get(row.c_contact_id ?? '')?.push(toConversation(row));
+  let read: ReturnType<typeof contactTotals> | undefined;
+  const totals = async (contactId: string) => {
+    read ??= contactTotals(ctx, contactIds);
+    return (await read).get(contactId) ?? { count: 0, unread: 0 };
+  };
+  const isInside = place !== undefined && !(place.kind === 'offset' && place.offset === 0);
+  return contactIds.map((id) => ({
+    ...toPage(window, byContact.get(id) ?? [], isInside),
+    total: async () => (await totals(id)).count,
+    filteredTotal: async () => (await totals(id)).count,
+    unreadTotal: async () => (await totals(id)).unread,
+  }));
+}
+
+async function contactTotals(
+  ctx: Ctx,
+  contactIds: readonly string[],
+): Promise<Map<string, { count: number; unread: number }>> {
+  const found = await rows<{ contact_id: string; count: number; unread: number }>(
+    ctx.em,
+    sql`select contact_id::text, count(*)::int count, sum(unread_count)::int unread from conversation
+        where contact_id = any(${[...contactIds]}::uuid[]) group by contact_id`,
+  );
+  return new Map(found.map(({ contact_id, ...totals }) => [contact_id, totals]));
 }
 
 async function conversationPage(

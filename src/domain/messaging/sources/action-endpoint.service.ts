@@ -57,11 +57,14 @@ export async function callActionEndpoint(
   const request = actionBody(action);
   // Sign the bytes we send, not the object: serialising again may reorder keys and break the signature.
   const body = JSON.stringify(request);
-  const headers = {
-    'content-type': 'application/json',
-    'user-agent': 'Parley',
-    ...signatures(keys, `msg_${action.messageId}`, Math.floor(core.now().getTime() / 1000), body),
-  };
+  const signed = signatures(keys, `msg_${action.messageId}`, Math.floor(core.now().getTime() / 1000), body);
+  const headers = { 'content-type': 'application/json', 'user-agent': 'Parley', ...signed };
+  const secrets = [
+    keys.token,
+    ...keys.secrets,
+    signed['x-airy-content-signature'],
+    ...signed['webhook-signature'].split(' '),
+  ];
   const startedAt = performance.now();
   try {
     const answer = await core.outbound.call({
@@ -72,7 +75,7 @@ export async function callActionEndpoint(
       timeoutMs,
       maxAnswerBytes: largestAnswer,
     });
-    const text = answer.body.toString('utf8').toWellFormed().replaceAll('\0', '\uFFFD');
+    const text = masked(answer.body.toString('utf8').toWellFormed().replaceAll('\0', '\uFFFD'), secrets);
     return {
       delivery: judge(answer, text, core.now()),
       request,
@@ -115,13 +118,18 @@ function actionBody(action: MessageSendAction) {
   };
 }
 
+type SignatureHeaders = Record<
+  'x-airy-content-signature' | 'webhook-id' | 'webhook-timestamp' | 'webhook-signature',
+  string
+>;
+
 /** The signature headers over the exact body; `secrets` has two while a secret is rotated. */
 export function signatures(
   keys: { token: string; secrets: string[] },
   id: string,
   timestamp: number,
   body: string,
-): Record<string, string> {
+): SignatureHeaders {
   const standard = keys.secrets.map((secret) => {
     const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64');
     return `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')}`;
@@ -132,6 +140,11 @@ export function signatures(
     'webhook-timestamp': String(timestamp),
     'webhook-signature': standard.join(' '),
   };
+}
+
+// An endpoint that tells back what it got must not put our secrets where attempts and failures are shown.
+function masked(text: string, secrets: string[]): string {
+  return secrets.reduce((shown, secret) => shown.replaceAll(secret, '***'), text);
 }
 
 const retriedStatuses = new Set([408, 425, 429]);

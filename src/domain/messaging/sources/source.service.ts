@@ -176,19 +176,29 @@ export function seenActionEndpoint(ctx: Ctx, source: Source): string | null {
   return may(ctx, 'Source.actionEndpoint') ? source.actionEndpoint : null;
 }
 
-/** The last calls to the action endpoint, newest first; `last` up to 100. */
+export interface DeliveriesQuery {
+  last: number;
+  onlyFailed: boolean;
+}
+
+/** The last calls to the action endpoint of each of several sources, newest first; `last` up to 100. */
 export async function listDeliveries(
   ctx: Ctx,
-  source: Source,
-  { last, onlyFailed }: { last: number; onlyFailed: boolean },
-): Promise<DeliveryAttempt[]> {
+  sourceIds: readonly string[],
+  { last, onlyFailed }: DeliveriesQuery,
+): Promise<DeliveryAttempt[][]> {
   allowSourceField(ctx, 'deliveries');
   if (last < 1 || last > 100) throw new InvalidInput('last', 'must be from 1 to 100');
-  return ctx.em.find(
-    DeliveryAttempt,
-    { source: source.id, ...(onlyFailed && { error: { $ne: null } }) },
-    { orderBy: { id: 'desc' }, limit: last },
+  const found = await rows<Record<string, unknown>>(
+    ctx.em,
+    sql`select d.* from unnest(${[...sourceIds]}::uuid[]) s(id) cross join lateral (
+          select * from delivery_attempt d where d.source = s.id ${onlyFailed ? sql`and d.error is not null` : sql``}
+          order by d.id desc limit ${sql.lit(last)}) d
+        order by d.id desc`,
   );
+  const bySource = new Map<string, DeliveryAttempt[]>(sourceIds.map((id) => [id, []]));
+  for (const one of found.map((row) => ctx.em.map(DeliveryAttempt, row))) bySource.get(one.source)?.push(one);
+  return sourceIds.map((id) => bySource.get(id) ?? []);
 }
 
 /**

@@ -1,6 +1,5 @@
 import { Args, Ctx, FieldResolver, Resolver, Root } from 'type-graphql';
 import type { Contact } from '../../../domain/messaging/contacts/contact.entity.ts';
-import { listContactConversations } from '../../../domain/messaging/conversations/conversation.service.ts';
 import { PageArgs } from '../../connection.ts';
 import type { GraphCtx } from '../../context.ts';
 import { conversationConnection } from '../conversations/conversation.resolver.ts';
@@ -11,6 +10,6 @@ import { ContactType } from './contact.type.ts';
 export class ContactResolver {
   @FieldResolver(() => ConversationConnection, { description: 'Their conversations, newest activity first.' })
   async conversations(@Ctx() ctx: GraphCtx, @Root() contact: Contact, @Args(() => PageArgs) args: PageArgs) {
-    return conversationConnection(ctx, await listContactConversations(ctx, contact.id, args));
+    return conversationConnection(ctx, await ctx.loaders.conversationsOf(contact.id, args));
   }
 }

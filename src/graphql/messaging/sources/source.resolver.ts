@@ -1,6 +1,6 @@
 import { Arg, Args, Ctx, FieldResolver, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { InvalidInput } from '../../../domain/errors.ts';
-import { channelCursor, listChannels } from '../../../domain/messaging/channels/channel.service.ts';
+import { channelCursor } from '../../../domain/messaging/channels/channel.service.ts';
 import { ingest } from '../../../domain/messaging/sources/ingest.service.ts';
 import type { Source } from '../../../domain/messaging/sources/source.entity.ts';
 import {
@@ -8,7 +8,6 @@ import {
   createSource,
   deleteSource,
   findSource,
-  listDeliveries,
   listSources,
   openOutbound,
   rotateSourceToken,
@@ -55,6 +54,8 @@ export class SourceResolver {
 
   @Mutation(() => SourceSecretsPayload, { description: 'Makes a source. CONFLICT when the name is taken.' })
   createSource(@Ctx() ctx: GraphCtx, @Arg('input', () => CreateSourceInput) input: CreateSourceInput) {
+    // Inputs that name a source take its opaque id too: a name must not read as one.
+    if (sourceNameOf(input.sourceId) !== input.sourceId) throw new InvalidInput('sourceId', 'must not be an opaque id');
     return createSource(ctx, input);
   }
 
@@ -113,7 +114,7 @@ export class SourceResolver {
 
   @FieldResolver(() => ChannelConnection, { description: 'Its channels, oldest first.' })
   async channels(@Ctx() ctx: GraphCtx, @Root() source: Source, @Args(() => PageArgs) args: PageArgs) {
-    const page = await listChannels(ctx, { ...args, sourceId: source.sourceId });
+    const page = await ctx.loaders.channelsOf(source.id, args);
     return { ...toConnection(page, channelCursor), total: page.total };
   }
 
@@ -128,6 +129,6 @@ export class SourceResolver {
     @Arg('onlyFailed', () => Boolean, { defaultValue: false, description: 'Only those that went wrong.' })
     onlyFailed: boolean,
   ) {
-    return listDeliveries(ctx, source, { last, onlyFailed });
+    return ctx.loaders.deliveriesOf(source.id, { last, onlyFailed });
   }
 }
