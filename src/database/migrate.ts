@@ -47,7 +47,7 @@ const table = 'mikro_orm_migrations';
 const lockKey = 8_120_411;
 const lockTimeoutMs = 2_000;
 /** A start that cannot go well says so within 5 s. */
-const connectTimeoutMs = 2_500;
+const connectTimeoutMs = 2_000;
 /** A migration may rewrite a large table. */
 const statementTimeoutMs = 30 * 60_000;
 
