@@ -7,6 +7,8 @@ export default {
   globalTeardown: '<rootDir>/test/global-teardown.js',
   testTimeout: 20_000,
   maxWorkers: 2,
+  // Each file loads the whole program anew: a worker is replaced before that adds up.
+  workerIdleMemoryLimit: '1GB',
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',

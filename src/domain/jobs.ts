@@ -27,6 +27,8 @@ export type LaneResult =
 /** What the work of a lane may ask of its lease. */
 export interface Lease {
   lane: Lane;
+  /** Used up for the item at the head; a kind that goes on to the next item sets it to 1. */
+  attempts: number;
   /** Call it before each outside call: renews when little is left. False: somebody else may hold the lane, stop. */
   isHeld(forMs: number): Promise<boolean>;
   /** Last lock of a result's transaction. @throws LeaseLost rolls the transaction back */
@@ -197,20 +199,21 @@ export async function claimLanes(core: Core, limit: number, bounded: boolean): P
 export async function workLane(core: Core, lane: Lane, claimedAt: number): Promise<void> {
   const ctx = systemCtx(core, `lane-${lane.kind}-${lane.fence}`);
   const kind = kinds.get(lane.kind);
+  const lease = leaseOf(core, lane, claimedAt);
   let result: LaneResult;
   try {
     if (!kind) throw new Error(`no work is registered for lanes of kind ${lane.kind}`);
-    result = await kind.work(ctx, leaseOf(core, lane, claimedAt));
+    result = await kind.work(ctx, lease);
   } catch (error) {
     if (error instanceof LeaseLost) {
       core.log.warn({ kind: lane.kind, lane: lane.id }, 'lane lost its lease');
       return;
     }
-    core.log.error({ kind: lane.kind, lane: lane.id, attempts: lane.attempts, err: error }, 'lane work failed');
+    core.log.error({ kind: lane.kind, lane: lane.id, attempts: lease.attempts, err: error }, 'lane work failed');
     result = {
       next: 'retry',
-      inMs: Math.min(60_000, 1_000 * 2 ** Math.min(lane.attempts, 6)) * core.settings.retryTimeScale,
-      attempts: lane.attempts,
+      inMs: Math.min(60_000, 1_000 * 2 ** Math.min(lease.attempts, 6)) * core.settings.retryTimeScale,
+      attempts: lease.attempts,
     };
   }
   await settle(core, lane, result);
@@ -220,6 +223,7 @@ function leaseOf(core: Core, lane: Lane, claimedAt: number): Lease {
   let endsAt = claimedAt + leaseMs;
   return {
     lane,
+    attempts: lane.attempts,
     async isHeld(forMs) {
       if (endsAt - performance.now() > forMs + 5_000) return true;
       const askedAt = performance.now();

@@ -33,13 +33,12 @@ interface Pending extends MessageColumns {
  */
 export const deliverConversation: LaneKind = {
   async work(ctx, lease) {
-    let attempts = lease.lane.attempts;
     for (let done = 0; done < mostPerClaim; done += 1) {
       const pending = await nextPending(ctx, lease.lane.id);
       if (!pending) return { next: 'finish' };
-      const result = await deliverOne(ctx, lease, pending, attempts);
+      const result = await deliverOne(ctx, lease, pending, lease.attempts);
       if (result) return result;
-      attempts = 1;
+      lease.attempts = 1;
     }
     return { next: 'release' };
   },
