@@ -27,7 +27,10 @@ describe('delivery to the action endpoint', () => {
       await settled(app, message);
 
       const [call] = route.calls;
-      expect(call!.headers).toMatchObject({ 'content-type': 'application/json', 'webhook-id': `msg_${message.legacyId}` });
+      expect(call!.headers).toMatchObject({
+        'content-type': 'application/json',
+        'webhook-id': `msg_${message.legacyId}`,
+      });
       expect(call!.body).toEqual({
         type: 'message.send',
         payload: {
@@ -50,7 +53,11 @@ describe('delivery to the action endpoint', () => {
 
     it('makes the message DELIVERED, merges the metadata of the answer and keeps its id as source.id', async () => {
       const route = endpoint.route(() => ({
-        body: { source_message_id: 'theirs', metadata: { 'receipt.number': 7, source: { name: 'x', id: 'forged' } }, more: 1 },
+        body: {
+          source_message_id: 'theirs',
+          metadata: { 'receipt.number': 7, source: { name: 'x', id: 'forged' } },
+          more: 1,
+        },
       }));
       const message = await send(app, await conversationAt(route.url));
       expect(message).toMatchObject({ deliveryState: 'PENDING', sourceMessageId: null, failure: null });
@@ -77,7 +84,10 @@ describe('delivery to the action endpoint', () => {
     ])('stays a success with %s: delivered once, that metadata left out', async (_what, metadata) => {
       const route = endpoint.route(() => success(metadata));
       const message = await settled(app, await send(app, await conversationAt(route.url)));
-      expect(message).toMatchObject({ deliveryState: 'DELIVERED', metadata: { source: { id: message.sourceMessageId } } });
+      expect(message).toMatchObject({
+        deliveryState: 'DELIVERED',
+        metadata: { source: { id: message.sourceMessageId } },
+      });
       expect(Object.keys(message.metadata)).toEqual(['source']);
       expect(route.calls).toHaveLength(1);
     });
@@ -141,7 +151,12 @@ describe('delivery to the action endpoint', () => {
       ['a source_message_id that is a number', { body: { source_message_id: 1 } }, 'bad_answer', /source_message_id/],
       ['NUL in source_message_id', { body: { source_message_id: 'a\0' } }, 'bad_answer', /source_message_id/],
       ['half a surrogate pair in it', { body: { source_message_id: 'a\ud800' } }, 'bad_answer', /source_message_id/],
-      ['a source_message_id of 513', { body: { source_message_id: 'x'.repeat(513) } }, 'bad_answer', /source_message_id/],
+      [
+        'a source_message_id of 513',
+        { body: { source_message_id: 'x'.repeat(513) } },
+        'bad_answer',
+        /source_message_id/,
+      ],
       ['a source_message_id of 200 kB', { body: { source_message_id: longId } }, 'bad_answer', /source_message_id/],
       ['a source_message_id of 1 MB', { body: { source_message_id: longId.repeat(5) } }, 'too-large', /262144 bytes/],
       ['an unknown coding', { headers: { 'content-encoding': 'zstd' }, body: 'x' }, 'decode', /zstd/],
@@ -184,7 +199,11 @@ describe('delivery to the action endpoint', () => {
   });
 
   it('refuses a blocked address when it is saved', async () => {
-    const answer = await app.rest('sources.create', { source_id: 'blocked', action_endpoint: 'http://127.0.0.1:1/' }, { token: admin });
+    const answer = await app.rest(
+      'sources.create',
+      { source_id: 'blocked', action_endpoint: 'http://127.0.0.1:1/' },
+      { token: admin },
+    );
     expect(answer).toMatchObject({ status: 400, body: { errors: [{ path: 'action_endpoint' }] } });
   });
 
@@ -204,7 +223,10 @@ describe('delivery to the action endpoint', () => {
     it('fails with that reason, and is sent with its old time when it is tried again after registering', async () => {
       const conversation = await conversationAt();
       const message = await settled(app, await send(app, conversation));
-      expect(message).toMatchObject({ deliveryState: 'FAILED', failure: { code: 'no_action_endpoint', retryable: false } });
+      expect(message).toMatchObject({
+        deliveryState: 'FAILED',
+        failure: { code: 'no_action_endpoint', retryable: false },
+      });
       expect(message.failure.message).toContain('no action endpoint');
 
       const route = endpoint.route();
@@ -213,7 +235,11 @@ describe('delivery to the action endpoint', () => {
       const again = await app.rest('messages.resend', { message_id: message.legacyId }, { token: admin });
       expect(again).toMatchObject({ status: 200, body: { state: 'pending', sent_at: message.sentAt } });
 
-      expect(await settled(app, message)).toMatchObject({ deliveryState: 'DELIVERED', failure: null, sentAt: message.sentAt });
+      expect(await settled(app, message)).toMatchObject({
+        deliveryState: 'DELIVERED',
+        failure: null,
+        sentAt: message.sentAt,
+      });
       expect(route.calls.map(({ body }) => body.payload.message.sent_at)).toEqual([message.sentAt]);
       expect((await messageNow(app, message)).metadata).not.toHaveProperty('error');
     });
@@ -222,7 +248,11 @@ describe('delivery to the action endpoint', () => {
       const conversation = await conversationAt();
       const message = await settled(app, await send(app, conversation));
       const route = endpoint.route();
-      await app.rest('sources.update', { source_id: conversation.source.sourceId, action_endpoint: route.url }, { token: admin });
+      await app.rest(
+        'sources.update',
+        { source_id: conversation.source.sourceId, action_endpoint: route.url },
+        { token: admin },
+      );
       const { token } = await app.make.user({ role: 'AGENT' });
       const { retryMessage } = await app.data(
         'mutation ($input: MessageInput!) { retryMessage(input: $input) { message { deliveryState failure { code } } } }',
@@ -252,7 +282,9 @@ describe('delivery to the action endpoint', () => {
       const route = endpoint.route(({ attempt }) => (attempt === 1 ? { status: 400 } : success()));
       const message = await settled(app, await send(app, await conversationAt(route.url)));
       const asked = await Promise.all(
-        Array.from({ length: 8 }, () => app.rest('messages.resend', { message_id: message.legacyId }, { token: admin })),
+        Array.from({ length: 8 }, () =>
+          app.rest('messages.resend', { message_id: message.legacyId }, { token: admin }),
+        ),
       );
       expect(asked.map(({ status }) => status).sort()).toEqual([200, ...Array(7).fill(409)]);
       expect((await settled(app, message)).deliveryState).toBe('DELIVERED');
@@ -265,7 +297,11 @@ describe('delivery to the action endpoint', () => {
     const conversation = await conversationAt(route.url);
     const { id } = (await app.rest('sources.channels.list', {}, { token: conversation.source.token })).body.data[0];
     expect((await app.rest('channels.disconnect', { channel_id: id }, { token: admin })).status).toBe(200);
-    const refused = await app.rest('messages.send', { conversation_id: conversation.id, message: { text: 'x' } }, { token: admin });
+    const refused = await app.rest(
+      'messages.send',
+      { conversation_id: conversation.id, message: { text: 'x' } },
+      { token: admin },
+    );
     expect(refused).toMatchObject({ status: 403, body: { message: expect.stringContaining('disconnected') } });
     const list = await app.rest('messages.list', { conversation_id: conversation.id }, { token: admin });
     expect(list.body.data).toHaveLength(1);
@@ -309,7 +345,14 @@ describe('delivery to the action endpoint', () => {
     expect(message.deliveryState).toBe('DELIVERED');
 
     const agent = await app.make.user({ role: 'AGENT' });
-    const refused = await app.graphql('query ($id: String!) { source(sourceId: $id) { deliveries { id } } }', { id: conversation.source.sourceId }, { token: agent.token });
-    expect(refused.body).toMatchObject({ data: { source: { deliveries: null } }, errors: [{ extensions: { code: 'FORBIDDEN' } }] });
+    const refused = await app.graphql(
+      'query ($id: String!) { source(sourceId: $id) { deliveries { id } } }',
+      { id: conversation.source.sourceId },
+      { token: agent.token },
+    );
+    expect(refused.body).toMatchObject({
+      data: { source: { deliveries: null } },
+      errors: [{ extensions: { code: 'FORBIDDEN' } }],
+    });
   });
 });

@@ -19,6 +19,15 @@ export async function send(
   return sendMessage.message;
 }
 
+/** One message to each, 20 calls at once: more would wait for the few connections of a test's database. */
+export async function sendToEach(app: App, conversations: { id: string }[]): Promise<Json[]> {
+  const sent: Json[] = [];
+  for (let at = 0; at < conversations.length; at += 20) {
+    sent.push(...(await Promise.all(conversations.slice(at, at + 20).map((conversation) => send(app, conversation)))));
+  }
+  return sent;
+}
+
 /** The message as it is now. */
 export async function messageNow(app: App, { id }: { id: string }): Promise<Json> {
   const { node } = await app.data(

@@ -1,10 +1,10 @@
 import pg from 'pg';
 
-/** What the service does by itself: it looks for events and lanes. */
-const background = /\b(event|event_log|lane)\b|pg_notify|^listen/i;
+/** What the service does by itself, looking for events and lanes; and whether a token holds, known for a second. */
+const background = /\b(event|event_log|lane)\b|pg_notify|^listen|token_version from user_account/i;
 
 /**
- * The SQL that the service sends while `work` runs, without its own looking for events and lanes. One at a time: all
+ * The SQL that the service sends while `work` runs, without what it does beside it. One at a time: all
  * connections of this process are heard.
  */
 export async function statementsOf<T>(work: () => Promise<T>): Promise<{ result: T; statements: string[] }> {
