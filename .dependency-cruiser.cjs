@@ -145,7 +145,11 @@ module.exports = {
       from: { path: '^src/connectors/([^/]+)/' },
       to: {
         path: '^src/',
-        pathNot: ['^src/connectors/$1/', '^src/domain/.*connector\\.ts$', '^src/domain/(outbound-http|errors|mail)\\.ts$'],
+        pathNot: [
+          '^src/connectors/$1/',
+          '^src/domain/.*connector\\.ts$',
+          '^src/domain/(outbound-http|errors|mail)\\.ts$',
+        ],
       },
     },
     {
