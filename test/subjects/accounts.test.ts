@@ -274,7 +274,7 @@ describe('accounts', () => {
         input: { email, password },
       });
       expect([inGraph.status, inGraph.body.errors[0].extensions.code]).toEqual([429, 'RATE_LIMITED']);
-      expect(waits(inGraph)).toBe(1);
+      expect(waits(inGraph)).toBe(5);
       expect((await logIn(newEmail(), 'wrong horse')).status).toBe(401);
     });
 

@@ -46,7 +46,7 @@ export interface Subscription {
 const started: (() => Promise<void>)[] = [];
 afterAll(async () => {
   for (const stop of started.splice(0).reverse()) await stop();
-});
+}, 60_000);
 
 /** A whole Parley in this process, on a database of its own, listening on a free port. Stopped after the file's tests. */
 export async function startApp(options: AppOptions = {}) {
