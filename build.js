@@ -30,11 +30,20 @@ class BuildFailed extends Error {}
 
 async function main(args) {
   const [mode, ...rest] = args;
+  await loadDotEnv();
   const build = await openBuild(mode !== '--cli');
   await build.all();
   if (mode === '--serve') await (await build.import('main.js')).serve();
   else if (mode === '--cli') await (await build.import('cli/parley.js')).run(rest);
   else if (mode === '--watch') await build.watch();
+}
+
+// Settings of a developer; what the environment says itself counts more.
+async function loadDotEnv() {
+  const { existsSync } = await import('node:fs');
+  const { fileURLToPath } = await import('node:url');
+  const file = fileURLToPath(new URL('.env', import.meta.url));
+  if (existsSync(file)) process.loadEnvFile(file);
 }
 
 async function openBuild(tellsSkips) {

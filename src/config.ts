@@ -40,6 +40,12 @@ const duration = text.transform((value, check) => {
   check.addIssue({ code: 'custom', message: 'must be an ISO 8601 duration such as P7D' });
   return z.NEVER;
 });
+const origins = list.superRefine((entries, check) => {
+  for (const entry of entries) {
+    if (URL.canParse(entry) && new URL(entry).origin === entry) continue;
+    check.addIssue({ code: 'custom', message: `"${entry}" is no origin such as https://inbox.example.com` });
+  }
+});
 const allowed = list.superRefine((entries, check) => {
   for (const entry of entries) {
     if (isOutboundAllowEntry(entry)) continue;
@@ -100,17 +106,17 @@ export const settingTable = {
     z.enum(['development', 'test', 'production'], 'must be development, test or production').default('development'),
   ),
   ROLE: setting(
-    'What this process does: everything, only the API, or only the background work.',
+    'What this process does: everything (all), only the API (gateway), or only the background work (worker).',
     'all',
     z.enum(['all', 'gateway', 'worker'], 'must be all, gateway or worker').default('all'),
   ),
   SIGNUP_MODE: setting(
-    'Who may sign up: anyone, invited people, nobody.',
+    'Who may sign up: anyone (open), invited people (invite), nobody (closed).',
     'open (production: invite)',
     z.enum(['open', 'invite', 'closed'], 'must be open, invite or closed').optional(),
   ),
   SIGNUP_ROLE: setting(
-    'Role of people who sign up after the first, who is ADMIN.',
+    'Role of people who sign up after the first, who is ADMIN: ADMIN or AGENT.',
     'ADMIN on a loopback HOST, else AGENT',
     z.enum(['ADMIN', 'AGENT'], 'must be ADMIN or AGENT').optional(),
   ),
@@ -120,8 +126,8 @@ export const settingTable = {
     '(none)',
     allowed.default([]),
   ),
-  TRUST_PROXY: setting('Take the client address from X-Forwarded-For.', 'off', onOff.default(false)),
-  CORS_ORIGINS: setting('Comma list of origins whose pages may call the API.', '(none)', list.default([])),
+  TRUST_PROXY: setting('Take the client address from X-Forwarded-For (on or off).', 'off', onOff.default(false)),
+  CORS_ORIGINS: setting('Comma list of origins whose pages may call the API.', '(none)', origins.default([])),
   PUBLIC_URL: setting(
     'Address under which clients reach this server, used in mails.',
     'http://HOST:PORT',
@@ -133,9 +139,13 @@ export const settingTable = {
     z.url({ protocol: /^smtps?$/, error: 'must be an address such as smtp://user:password@host:587' }).optional(),
     true,
   ),
-  MAIL_FROM: setting('Sender of mails.', 'Parley <parley@localhost>', text.min(3).default('Parley <parley@localhost>')),
+  MAIL_FROM: setting(
+    'Sender of mails.',
+    'Parley <parley@localhost>',
+    text.min(3, 'must be an address such as Parley <parley@example.com>').default('Parley <parley@localhost>'),
+  ),
   LOG_LEVEL: setting(
-    'Least level that is logged.',
+    'Least level that is logged: fatal, error, warn, info, debug, trace or silent.',
     'info',
     z
       .enum(
@@ -155,7 +165,7 @@ export const settingTable = {
     z.coerce.number('must be a number').positive('must be above 0').default(1),
   ),
   INTROSPECTION: setting(
-    'Whether GraphQL tells its schema to everybody; admins may always ask.',
+    'Whether GraphQL tells its schema to everybody (on or off); admins may always ask.',
     'on (production: off)',
     onOff.optional(),
   ),

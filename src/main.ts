@@ -1,3 +1,4 @@
+import './node-version.ts';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Logger, pino } from 'pino';
@@ -164,6 +165,8 @@ function createLog(settings: Settings): Logger {
   });
 }
 
+const sameSignalMs = 1_000;
+
 /** `npm start`: starts by the environment and ends on SIGTERM or Ctrl-C; a second signal ends at once. */
 export async function serve(): Promise<void> {
   const settings = readSettings();
@@ -176,10 +179,13 @@ export async function serve(): Promise<void> {
   const { core, url } = parley;
   if (url) announce(core, url);
   else core.log.info('the worker runs');
-  let isStopping = false;
+  let stoppingSince: number | undefined;
   const stop = (signal: string, lingerMs: number) => {
-    if (isStopping) process.exit(1);
-    isStopping = true;
+    const now = performance.now();
+    // npm hands on the Ctrl-C that the terminal has sent to the whole group already: that is the same one.
+    if (stoppingSince !== undefined && now - stoppingSince < sameSignalMs) return;
+    if (stoppingSince !== undefined) process.exit(1);
+    stoppingSince = now;
     core.log.info({ signal }, 'stopping');
     // A part that hangs must not keep the process: what is durable is durable.
     setTimeout(() => process.exit(1), 15_000).unref();
@@ -210,7 +216,7 @@ function announce({ settings }: Core, url: string): void {
 
     npm run parley -- demo --live        200 conversations, and new messages as they come
     npm run parley -- events tail        watch them arrive
-
+${settings.port === 4000 ? '' : `\n  Tell the commands where it is: export PARLEY_URL=${url}\n`}
 `);
 }
 
@@ -228,6 +234,7 @@ function startFault(error: unknown, settings: Settings): string {
   const { code, message } = error as { code?: string; message: string };
   if (code === 'EADDRINUSE')
     return `PORT ${settings.port} on ${settings.host} is taken: set another PORT, or end what listens there.`;
+  if (code === 'ENOTFOUND' || code === 'EADDRNOTAVAIL') return `HOST ${settings.host} is no address of this machine.`;
   if (code === 'EACCES' && settings.port < 1024)
     return `PORT ${settings.port} may not be opened by this user: set a PORT from 1024 up.`;
   if (settings.databaseUrl && (isDatabaseFault(error) || error instanceof DatabaseIsNewer))

@@ -72,9 +72,16 @@ export async function sendAndKeep(sending: KeptSending): Promise<number> {
 /** Repeats calls that may be repeated, and says so once in a while. */
 export function retrying(view: Pick<ProgressView, 'note'>, signal: AbortSignal) {
   let quietUntil = 0;
+  let hasAnswered = false;
+  const noted = async (call: () => ReturnType<GatewayClient['call']>) => {
+    const answer = await call();
+    hasAnswered = true;
+    return answer;
+  };
   return (call: () => ReturnType<GatewayClient['call']>) =>
-    withRetries(call, {
+    withRetries(() => noted(call), {
       signal,
+      hasAnswered: () => hasAnswered,
       onWait: (reason, waitMs) => {
         if (Date.now() < quietUntil) return;
         quietUntil = Date.now() + 5_000;

@@ -11,6 +11,8 @@ export interface RetryOptions {
   signal: AbortSignal;
   /** How long one call may keep failing before the command gives up. */
   giveUpAfterMs?: number;
+  /** False: nothing has ever answered, so a gateway that cannot be reached is a wrong address, and is told at once. */
+  hasAnswered?: () => boolean;
   /** Told before each wait. */
   onWait?: (reason: string, waitMs: number) => void;
 }
@@ -24,7 +26,7 @@ export interface RetryOptions {
  */
 export async function withRetries(
   attempt: () => Promise<Answer>,
-  { signal, giveUpAfterMs = 300_000, onWait }: RetryOptions,
+  { signal, giveUpAfterMs = 300_000, hasAnswered, onWait }: RetryOptions,
 ): Promise<Answer> {
   const startedAt = Date.now();
   for (let tries = 0; ; tries += 1) {
@@ -37,6 +39,9 @@ export async function withRetries(
       retryAfterMs = answer.retryAfterMs;
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
+      if (hasAnswered?.() === false) {
+        throw new CliFailure(`${error.message} Start it with npm start, or say where it is: --url or PARLEY_URL.`);
+      }
       reason = sentenceOf(error);
     }
     const waitMs = retryAfterMs ?? Math.min(30_000, 500 * 2 ** Math.min(tries, 10)) * (0.8 + Math.random() * 0.4);

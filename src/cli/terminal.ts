@@ -1,6 +1,8 @@
 import type { Writable } from 'node:stream';
 import { CliFailure } from './failure.ts';
 
+const sameSignalMs = 1_000;
+
 /** True for a stream that a person looks at, where lines may be drawn over. */
 export function isTerminal(out: Writable): boolean {
   return (out as Partial<NodeJS.WriteStream>).isTTY === true;
@@ -81,8 +83,11 @@ function readUntilEnter(stdin: NodeJS.ReadStream): Promise<string> {
  */
 export function stopOnSignals(): { signal: AbortSignal; release: () => void } {
   const controller = new AbortController();
+  let firstAt = 0;
   const onSignal = () => {
-    if (controller.signal.aborted) process.exit(130);
+    // npm hands on the Ctrl-C that the terminal has sent to the whole group already: that is the same one.
+    if (controller.signal.aborted && performance.now() - firstAt > sameSignalMs) process.exit(130);
+    firstAt ||= performance.now();
     controller.abort();
   };
   process.on('SIGINT', onSignal);

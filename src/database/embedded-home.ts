@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
@@ -15,6 +15,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -40,7 +41,7 @@ export interface EmbeddedHome {
 
 /**
  * Finds or makes the folder of the embedded database. For root the cluster belongs to another user, who must pass
- * through every folder above it: where that fails, the home is `/var/lib/parley/<hash of dataDir>`.
+ * through every folder above it: where that fails, the home is `/var/lib/parley/<name kept in dataDir>`.
  *
  * @throws Error when there is no binary for this platform
  */
@@ -65,10 +66,23 @@ function passableFolder(dataDir: string): string {
     if ((mode & 0o001) === 0) chmodSync(dataDir, (mode & 0o777) | 0o001);
     return dataDir;
   }
-  const folder = join('/var/lib/parley', createHash('sha256').update(dataDir).digest('hex').slice(0, 16));
+  const folder = join('/var/lib/parley', keptName(dataDir));
   mkdirSync(folder, { recursive: true, mode: 0o711 });
   for (const made of [dirname(folder), folder]) chmodSync(made, 0o711);
   return folder;
+}
+
+// Named by a word kept in DATA_DIR: who removes that folder begins anew, and no other DATA_DIR finds this database.
+function keptName(dataDir: string): string {
+  const file = join(dataDir, 'database-name');
+  try {
+    writeFileSync(file, randomUUID(), { mode: 0o600, flag: 'wx' });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const name = readFileSync(file, 'utf8').trim();
+  if (!/^[0-9a-f-]{36}$/.test(name)) throw new Error(`${file} does not hold a name that was made here: remove it`);
+  return name;
 }
 
 function isPassable(folder: string): boolean {

@@ -261,6 +261,9 @@ async function tryStart(
     port: String(port),
     timezone: 'UTC',
     log_timezone: 'UTC',
+    // A failed statement holds what people wrote, and its detail their addresses: neither belongs into a log.
+    log_min_error_statement: 'panic',
+    log_error_verbosity: 'terse',
     ...parameters,
   };
   const output = openSync(home.serverLog, isLong ? 'w' : 'a', 0o600);

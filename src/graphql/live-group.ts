@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Core, Principal } from '../domain/context.ts';
 import { comparePositions, type EventPosition, encodeEventCursor, type LoggedEvent } from '../domain/events.ts';
-import { createGraphCtx } from './context.ts';
+import { createGraphCtx, type GraphCtx } from './context.ts';
 import type { Run } from './documents.ts';
 import { toDomainError } from './errors.ts';
 import type { Graph } from './execute.ts';
@@ -21,8 +21,8 @@ export interface GroupQuery {
 
 /** Events that one group may have before it; past it the group's sockets close and come back with their cursors. */
 const maxPending = 20_000;
-/** Events of different conversations that are executed side by side; results keep the order of the log. */
-const sideBySide = 4;
+/** Events that are executed side by side, with loaders in common: one read for all of them. Results keep the log's order. */
+export const sideBySide = 64;
 /** Waits before an event is tried again while the database is away; after the last it becomes an error payload. */
 const patienceMs = [100, 250, 500, 1_000, 2_000, 4_000];
 
@@ -74,16 +74,17 @@ export class Group {
         return;
       }
       const generation = this.#generation;
-      const items = this.#pending.splice(0, sideBySideCount(this.#pending));
-      const results = await Promise.all(items.map((item) => this.#render(item, member.principal)));
+      const items = this.#pending.splice(0, sideBySide);
+      const shared = sharedCtx(this.query, member.principal);
+      const results = await Promise.all(items.map((item) => this.#render(item, member.principal, shared)));
       if (generation !== this.#generation) continue;
       for (const [index, item] of items.entries()) this.#deliver(item, results[index]);
     }
   }
 
-  #render(item: Item, principal: Principal): Promise<PreparedResult | undefined> {
+  #render(item: Item, principal: Principal, shared: GraphCtx): Promise<PreparedResult | undefined> {
     return 'event' in item
-      ? renderEvent(this.query, principal, item.event, item.epoch, () => this.members.size > 0)
+      ? renderEvent(this.query, principal, item.event, item.epoch, shared, () => this.members.size > 0)
       : renderReset(this.query, principal, item.reset, item.epoch, item.position);
   }
 
@@ -104,17 +105,12 @@ export class Group {
   }
 }
 
-// The longest run of events at the head of which no two are of one conversation.
-function sideBySideCount(items: readonly Item[]): number {
-  const seen = new Set<string>();
-  let count = 0;
-  for (const item of items) {
-    const conversationId = 'event' in item ? item.event.conversationId : null;
-    if (conversationId === null || seen.has(conversationId) || count === sideBySide) break;
-    seen.add(conversationId);
-    count += 1;
-  }
-  return Math.max(1, count);
+/**
+ * The context of events that are executed side by side. An event shows its subject as it is now, so what one of them
+ * read is right for the others too.
+ */
+export function sharedCtx(query: GroupQuery, principal: Principal): GraphCtx {
+  return createGraphCtx(query.core, { principal, requestId: 'live', address: 'live' });
 }
 
 /** Executes the group's document for one event; undefined when the event is not for it. */
@@ -123,12 +119,14 @@ export async function renderEvent(
   principal: Principal,
   event: LoggedEvent,
   epoch: string,
+  shared: GraphCtx,
   isWanted: () => boolean,
 ): Promise<PreparedResult | undefined> {
   const requestId = `event-${event.position.txid}.${event.position.id}`;
   const payload: LivePayload = { kind: 'event', cursor: encodeEventCursor(epoch, event.position), at: event.at, event };
-  return patiently(query, principal, requestId, isWanted, async () => {
-    const ctx = createGraphCtx(query.core, { principal, requestId, address: 'live' });
+  return patiently(query, principal, requestId, isWanted, async (isFirst) => {
+    // What failed once is read anew.
+    const ctx = isFirst ? shared : createGraphCtx(query.core, { principal, requestId, address: 'live' });
     return (await query.field.wants(ctx, event, query.args)) ? query.run(payload, ctx, query.variables) : undefined;
   });
 }
@@ -166,13 +164,13 @@ async function patiently(
   principal: Principal,
   requestId: string,
   isWanted: () => boolean,
-  work: () => Promise<Awaited<ReturnType<Run>> | undefined>,
+  work: (isFirst: boolean) => Promise<Awaited<ReturnType<Run>> | undefined>,
 ): Promise<PreparedResult | undefined> {
   for (let attempt = 0; ; attempt += 1) {
     let data: unknown;
     let errors: readonly unknown[] = [];
     try {
-      const result = await work();
+      const result = await work(attempt === 0);
       if (!result) return undefined;
       if (!result.errors?.length) return { json: JSON.stringify({ data: result.data }) };
       ({ data, errors } = result);

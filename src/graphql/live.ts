@@ -22,7 +22,7 @@ import { DocumentRefused, operationOf, type PreparedDocument } from './documents
 import type { AdmittedOperation, Graph } from './execute.ts';
 import { graphLimits } from './limits.ts';
 import { type LiveField, liveFields } from './live-fields.ts';
-import { Group, renderEvent, renderReset } from './live-group.ts';
+import { Group, renderEvent, renderReset, sharedCtx, sideBySide } from './live-group.ts';
 import { type PreparedResult, Subscriber } from './live-subscriber.ts';
 
 export type { PreparedResult } from './live-subscriber.ts';
@@ -245,13 +245,14 @@ class LiveGroups implements Live {
 
   async #renderPast(group: Group, member: Subscriber, events: readonly LoggedEvent[]): Promise<void> {
     const { epoch } = this.#feed;
-    for (const event of events) {
-      if (member.ended) return;
-      const { conversationId } = event;
-      const routedTo = group.query.field.conversationId?.(group.query.args);
-      if (routedTo !== undefined && routedTo !== conversationId) continue;
-      const result = await renderEvent(group.query, member.principal, event, epoch, () => !member.ended);
-      if (result) member.pushPast(result);
+    const routedTo = group.query.field.conversationId?.(group.query.args);
+    const own = events.filter((event) => routedTo === undefined || event.conversationId === routedTo);
+    for (let from = 0; from < own.length && !member.ended; from += sideBySide) {
+      const shared = sharedCtx(group.query, member.principal);
+      const rendered = own
+        .slice(from, from + sideBySide)
+        .map((event) => renderEvent(group.query, member.principal, event, epoch, shared, () => !member.ended));
+      for (const result of await Promise.all(rendered)) if (result) member.pushPast(result);
       if (member.backlog >= replayBacklog) await member.drained();
     }
   }

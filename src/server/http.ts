@@ -104,7 +104,9 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
     return lingering(payload, raw);
   });
   app.addHook('onResponse', async (request, reply) => {
-    core.log.info(
+    // On a developer's screen only what went wrong stands out; operators get every request.
+    const level = core.settings.isProduction || reply.statusCode >= 400 ? 'info' : 'debug';
+    core.log[level](
       {
         requestId: request.id,
         method: request.method,
