@@ -31,7 +31,8 @@ RUN printf '#!/usr/local/bin/node\nimport("/app/dist/cli/parley.js").then((cli) 
     > /usr/local/bin/parley && chmod 755 /usr/local/bin/parley
 USER node
 EXPOSE 4000
+# A worker listens on nothing: it is as well as its process.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-  CMD ["/usr/local/bin/node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 4000) + '/health/ready').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["/usr/local/bin/node", "-e", "if (process.env.ROLE === 'worker') process.exit(0); fetch('http://127.0.0.1:' + (process.env.PORT || 4000) + '/health/ready').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Node itself, not npm: it must be the process that gets the SIGTERM, or the gateway is killed in the middle of its work.
 CMD ["/usr/local/bin/node", "--max-semi-space-size=4", "dist/main.js"]

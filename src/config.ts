@@ -111,7 +111,7 @@ export const settingTable = {
     z.enum(['all', 'gateway', 'worker'], 'must be all, gateway or worker').default('all'),
   ),
   SIGNUP_MODE: setting(
-    'Who may sign up: anyone (open), invited people (invite), nobody (closed).',
+    'Who may sign up: anyone (open), or nobody (invite, closed). Invitations are not offered yet: make people with `parley user create`.',
     'open (production: invite)',
     z.enum(['open', 'invite', 'closed'], 'must be open, invite or closed').optional(),
   ),

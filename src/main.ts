@@ -1,5 +1,6 @@
 import './node-version.ts';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Logger, pino } from 'pino';
 import { loadSettings, SettingsFault } from './config.ts';
@@ -52,6 +53,8 @@ registerCleaner(olderThanDays('idempotency_record', 'created_at', 2));
 registerCleaner(olderThanDays('login_throttle', 'window_ends_at', 1));
 registerCleaner(olderThanDays('reset_token', 'expires_at', 1));
 
+const backgroundMs = 3_000;
+
 /** A running Parley. */
 export interface Parley {
   core: Core;
@@ -96,7 +99,8 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
     stops.push(() => outbound.close());
     const mailer = stand.mailer ?? createMailer(settings, log);
     const background = new Set<Promise<unknown>>();
-    stops.push(() => Promise.allSettled(background));
+    // A mail server that hangs must not hold the stop.
+    stops.push(() => Promise.race([Promise.allSettled(background), sleep(backgroundMs, undefined, { ref: false })]));
     const core: Core = {
       settings,
       log,

@@ -3,7 +3,7 @@ import { type Core, type Ctx, systemCtx } from './context.ts';
 import { rows } from './statement.ts';
 import { type Tx, transaction } from './transaction.ts';
 
-/** A lane as a worker holds it: leased until `leaseEndsAt` (monotonic ms of this process), proved by the fence. */
+/** A lane as a worker holds it; the fence proves it. */
 export interface Lane {
   kind: string;
   id: string;
@@ -27,12 +27,14 @@ export type LaneResult =
 /** What the work of a lane may ask of its lease. */
 export interface Lease {
   lane: Lane;
-  /** Used up for the item at the head; a kind that goes on to the next item sets it to 1. */
-  attempts: number;
+  /** Used up for the item at the head, this attempt included. */
+  readonly attempts: number;
   /** Call it before each outside call: renews when little is left. False: somebody else may hold the lane, stop. */
   isHeld(forMs: number): Promise<boolean>;
   /** Last lock of a result's transaction. @throws LeaseLost rolls the transaction back */
   check(tx: Tx): Promise<void>;
+  /** The same where the result ends its item: attempts count anew for the next one, in the row too. @throws LeaseLost */
+  checkAndGoOn(tx: Tx): Promise<void>;
 }
 
 export class LeaseLost extends Error {
@@ -48,6 +50,7 @@ export interface LaneKind {
 /** Lanes of kinds without a natural group. */
 export const fixedGroup = '00000000-0000-0000-0000-000000000000';
 const leaseMs = 60_000;
+const leaseInterval = sql.raw(`interval '${leaseMs / 1000} s'`);
 
 const kinds = new Map<string, LaneKind>();
 
@@ -163,7 +166,7 @@ export async function claimLanes(core: Core, limit: number, bounded: boolean): P
           where l.due_at <= now() and (l.leased_until is null or l.leased_until <= now())
           order by pick.n, pick.due_at limit ${sql.lit(limit)} for update of l skip locked),
         taken as (
-          update lane set leased_until = now() + interval '60 s', fence = nextval('lane_fence'),
+          update lane set leased_until = now() + ${leaseInterval}, fence = nextval('lane_fence'),
             attempts = lane.attempts + 1
           from got where lane.kind = got.kind and lane.id = got.id
           returning lane.kind, lane.id, lane.version::text, lane.fence::text, lane.attempts)
@@ -220,29 +223,35 @@ export async function workLane(core: Core, lane: Lane, claimedAt: number): Promi
 }
 
 function leaseOf(core: Core, lane: Lane, claimedAt: number): Lease {
+  const held = sql`kind = ${lane.kind} and id = ${lane.id}::uuid and fence = ${String(lane.fence)}::bigint`;
+  const expectHeld = (found: unknown[]) => {
+    if (found.length === 0) throw new LeaseLost(lane);
+  };
   let endsAt = claimedAt + leaseMs;
+  let attempts = lane.attempts;
   return {
     lane,
-    attempts: lane.attempts,
+    get attempts() {
+      return attempts;
+    },
     async isHeld(forMs) {
       if (endsAt - performance.now() > forMs + 5_000) return true;
       const askedAt = performance.now();
       const renewed = await rows(
         core.em.fork(),
-        sql`update lane set leased_until = now() + interval '60 s'
-            where kind = ${lane.kind} and id = ${lane.id}::uuid and fence = ${String(lane.fence)}::bigint returning 1`,
+        sql`update lane set leased_until = now() + ${leaseInterval} where ${held} returning 1`,
       );
       // Once lost it stays lost: whoever asks again must not take the time of this question for a lease.
       endsAt = renewed.length > 0 ? askedAt + leaseMs : Number.NEGATIVE_INFINITY;
       return renewed.length > 0;
     },
     async check(tx) {
-      const held = await rows(
-        tx.em,
-        sql`select 1 from lane where kind = ${lane.kind} and id = ${lane.id}::uuid
-              and fence = ${String(lane.fence)}::bigint for no key update`,
-      );
-      if (held.length === 0) throw new LeaseLost(lane);
+      expectHeld(await rows(tx.em, sql`select 1 from lane where ${held} for no key update`));
+    },
+    async checkAndGoOn(tx) {
+      // 0 stays 0: somebody asked meanwhile to try again at once.
+      expectHeld(await rows(tx.em, sql`update lane set attempts = least(attempts, 1) where ${held} returning 1`));
+      attempts = 1;
     },
   };
 }
@@ -271,10 +280,13 @@ async function settle(core: Core, lane: Lane, result: LaneResult): Promise<void>
       );
       return;
     case 'retry':
+      // A claimed lane has at least one attempt: none means that somebody asked meanwhile to try again at once.
       await rows(
         em,
-        sql`update lane set leased_until = null, attempts = ${result.attempts}::int,
-              due_at = now() + make_interval(secs => ${result.inMs / 1000}::float8) where ${held}`,
+        sql`update lane set leased_until = null, attempts = least(attempts, ${result.attempts}::int),
+              due_at = case when attempts = 0 then now() else now() + make_interval(secs => ${result.inMs / 1000}::float8) end
+            where ${held}`,
       );
+      core.wakeups.hint('lane');
   }
 }

@@ -95,3 +95,14 @@ function decodeCursor(list: string, cursor: string): unknown[] | undefined {
 export function unknownCursor(path: string): InvalidInput {
   return new InvalidInput(path, 'must be a cursor that this list gave');
 }
+
+/** The last instant of the years that are stored. */
+export const latestInstantMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/** An instant out of a cursor's key: within the years that are stored. @throws InvalidInput a forged cursor */
+export function instantOfKey(value: unknown, path: string): Date {
+  if (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= latestInstantMs) {
+    return new Date(value as number);
+  }
+  throw unknownCursor(path);
+}

@@ -6,6 +6,7 @@ import { appendEvents } from '../../events.ts';
 import { isUuid, sourceThingId } from '../../ids.ts';
 import {
   encodeCursor,
+  instantOfKey,
   type Page,
   type PageRequest,
   type Place,
@@ -17,7 +18,7 @@ import { encryptSecret } from '../../secrets.ts';
 import { rows } from '../../statement.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
 import { type Tx, transaction } from '../../transaction.ts';
-import { isWebAddress } from '../sources/source.service.ts';
+import { isWebAddress, lockLiveSource } from '../sources/source.service.ts';
 import { Channel } from './channel.entity.ts';
 
 export interface NewSourceChannel {
@@ -56,6 +57,8 @@ export async function createSourceChannel(
   } = input.metadata ?? {};
   const id = sourceThingId(source.sourceName, input.sourceChannelId);
   const result = await transaction(ctx, async (tx) => {
+    // One at a time for a source, and none beside its deletion.
+    await lockLiveSource(tx, source.sourceId);
     const before = await tx.em.findOne(Channel, { id });
     if (before && before.source !== source.sourceId)
       throw new InvalidInput('sourceChannelId', 'belongs to another source');
@@ -228,9 +231,10 @@ export async function listChannelsOf(
     : sql``;
   const found = await rows<Record<string, unknown>>(
     ctx.em,
-    sql`select h.* from unnest(${[...sourceIds]}::uuid[]) s(id) cross join lateral (
+    sql`select h.id, h.source, h.source_channel_id, h.name, h.image_url, h.metadata, h.connected, h.created_at, h.updated_at
+        from unnest(${[...sourceIds]}::uuid[]) s(id) cross join lateral (
           select * from channel h where h.source = s.id ${condition}
-          order by h.created_at ${direction}, h.id ${direction} limit ${sql.lit(window.limit + 1)}) h
+          order by h.created_at ${direction}, h.id ${direction} limit ${window.limit + 1}::int) h
         order by h.created_at ${direction}, h.id ${direction}`,
   );
   const bySource = new Map<string, Channel[]>(sourceIds.map((id) => [id, []]));
@@ -260,10 +264,8 @@ export function channelCursor(channel: Channel): string {
 
 function channelPlace(place: Place): { at: Date; id: string } {
   const [at, id] = place.kind === 'key' ? place.key : [];
-  if (typeof at !== 'number' || !Number.isSafeInteger(at) || typeof id !== 'string' || !isUuid(id)) {
-    throw unknownCursor(place.path);
-  }
-  return { at: new Date(at), id };
+  if (typeof id !== 'string' || !isUuid(id)) throw unknownCursor(place.path);
+  return { at: instantOfKey(at, place.path), id };
 }
 
 /** In the order of `ids`, null for what is not there; the caller has checked the rights. */

@@ -83,7 +83,7 @@ export async function readConversationRows(ctx: Ctx, query: ConversationRowsQuer
   const direction = query.backwards ? sql`asc` : sql`desc`;
   const page = sql`(select * from conversation c where ${ofContacts ? sql`c.contact_id = k.id and` : sql``} ${query.where}
           order by c.last_message_at ${direction}, c.id ${direction}
-          limit ${sql.lit(query.limit)} offset ${sql.lit(query.offset)}) c`;
+          limit ${query.limit}::int offset ${query.offset}::int) c`;
   const pages = ofContacts ? sql`unnest(${[...ofContacts]}::uuid[]) k(id) cross join lateral ${page}` : page;
   return rows<ConversationColumns>(
     ctx.em,

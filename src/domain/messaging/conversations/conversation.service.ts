@@ -7,6 +7,7 @@ import { appendEvents, lockConversations } from '../../events.ts';
 import { isUuid } from '../../ids.ts';
 import {
   encodeCursor,
+  instantOfKey,
   type Page,
   type PageRequest,
   type Place,
@@ -124,7 +125,7 @@ async function hasNewer(ctx: Ctx, filter: RawBuilder<unknown>, row: Conversation
   const [probe] = await rows<{ newer: boolean }>(
     ctx.em,
     sql`select exists (select 1 from conversation c where ${filter}
-          and (c.last_message_at, c.id) > (to_timestamp(${row.c_last_message_at}::float8 / 1000), ${row.c_id}::uuid)) newer`,
+          and (c.last_message_at, c.id) > (${new Date(row.c_last_message_at).toISOString()}::timestamptz, ${row.c_id}::uuid)) newer`,
   );
   return probe?.newer ?? false;
 }
@@ -142,10 +143,10 @@ async function placeCondition(
     return sql`(c.last_message_at, c.id) ${compare} (${at.lastMessageAt.toISOString()}::timestamptz, ${at.id}::uuid)`;
   }
   const [at, id] = place.key;
-  const isInstant = Number.isSafeInteger(at) && (at as number) >= 0 && (at as number) <= 8.64e15;
-  if (!isInstant || typeof id !== 'string' || !isUuid(id)) throw unknownCursor(place.path);
+  if (typeof id !== 'string' || !isUuid(id)) throw unknownCursor(place.path);
   const compare = backwards ? sql`>` : sql`<`;
-  return sql`(c.last_message_at, c.id) ${compare} (to_timestamp(${at}::float8 / 1000), ${id}::uuid)`;
+  // As text: a floating-point number of seconds is not exact in far years, and the page would repeat for ever.
+  return sql`(c.last_message_at, c.id) ${compare} (${instantOfKey(at, place.path).toISOString()}::timestamptz, ${id}::uuid)`;
 }
 
 /** The opaque place of a conversation: a conversation that moves while a client pages never loops it. */

@@ -6,6 +6,7 @@ import { type LaneKind, type LaneResult, type Lease, LeaseLost } from '../../job
 import { rows } from '../../statement.ts';
 import { sqlState, type Tx, transaction } from '../../transaction.ts';
 import { type Metadata, mergeMetadata } from '../metadata/metadata.service.ts';
+import { shareSubjectsOf, takeWaitingMetadata } from '../metadata/waiting-metadata.service.ts';
 import { callActionEndpoint, type Delivery, type Exchange } from '../sources/action-endpoint.service.ts';
 import { DeliveryAttempt } from '../sources/delivery-attempt.entity.ts';
 import { Source } from '../sources/source.entity.ts';
@@ -38,7 +39,6 @@ export const deliverConversation: LaneKind = {
       if (!pending) return { next: 'finish' };
       const result = await deliverOne(ctx, lease, pending, lease.attempts);
       if (result) return result;
-      lease.attempts = 1;
     }
     return { next: 'release' };
   },
@@ -113,11 +113,13 @@ interface Result {
 async function writeResult(ctx: Ctx, lease: Lease, result: Result): Promise<void> {
   const write = (keepsId: boolean) =>
     transaction(ctx, async (tx) => {
+      await shareSubjectsOf(tx, result.source.id);
       await lockConversations(tx, [result.pending.m_conversation_id]);
       await writeMessage(tx, result, keepsId);
       await writeAttempt(tx, result);
       await writeStanding(tx, result);
-      await lease.check(tx);
+      // A message that has its final state ends here; one that waits keeps its attempts.
+      await (result.waitMs === undefined ? lease.checkAndGoOn(tx) : lease.check(tx));
     });
   try {
     await write(true);
@@ -137,11 +139,19 @@ async function writeMessage(
   const failure = failureOf(tx, delivery, waitMs);
   const state = delivery.state === 'DELIVERED' ? 'DELIVERED' : waitMs === undefined ? 'FAILED' : 'PENDING';
   const theirs = delivery.state === 'DELIVERED' && keepsId ? delivery.sourceMessageId : null;
+  // Read again: the source may have told facts about it, or the person taken it up anew, while the call was out.
+  const [present] = await rows<{ metadata: Metadata }>(
+    tx.em,
+    sql`select metadata from message where id = ${message.id}::uuid and delivery_state = 'PENDING' for no key update`,
+  );
+  if (!present) return;
+  const waited = theirs === null ? undefined : await takeWaitingMetadata(tx, message.source, theirs);
+  const metadata = mergeMetadata(metadataAfter(present.metadata, delivery, state), waited ?? {});
   await rows(
     tx.em,
     sql`update message set delivery_state = ${state}, failure = ${failure && JSON.stringify(failure)}::jsonb,
-          source_message_id = ${theirs}, metadata = ${JSON.stringify(metadataAfter(message.metadata, delivery, state))}::jsonb
-        where id = ${message.id}::uuid and delivery_state = 'PENDING'`,
+          source_message_id = ${theirs}, metadata = ${JSON.stringify(metadata)}::jsonb
+        where id = ${message.id}::uuid`,
   );
   await appendEvents(tx, [
     { kind: 'message.updated', conversationId: message.conversationId, payload: { messageId: message.id } },

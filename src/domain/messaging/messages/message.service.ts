@@ -3,6 +3,7 @@ import type { Ctx } from '../../context.ts';
 import { isUuid } from '../../ids.ts';
 import {
   encodeCursor,
+  instantOfKey,
   type Page,
   type PageRequest,
   type PageWindow,
@@ -16,9 +17,6 @@ import type { Message } from './message.entity.ts';
 import { type MessageColumns, messageColumns, toMessage } from './message-rows.ts';
 
 export { type MessageColumns, messageColumns, toMessage } from './message-rows.ts';
-
-/** The last instant of the years that are stored. */
-const latestMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 /**
  * A page of the messages of each of several conversations, oldest to latest by (sentAt, sequence), in one statement;
@@ -70,16 +68,9 @@ async function messageAt(ctx: Ctx, { id, path }: Extract<Place, { kind: 'id' }>)
 }
 
 function keyOf({ key: [sentAt, sequence, conversationId], path }: Extract<Place, { kind: 'key' }>) {
-  if (
-    !Number.isSafeInteger(sentAt) ||
-    !Number.isSafeInteger(sequence) ||
-    Math.abs(sequence as number) > 2 ** 31 - 1 ||
-    (sentAt as number) < 0 ||
-    (sentAt as number) > latestMs
-  ) {
-    throw unknownCursor(path);
-  }
-  return { sentAt: new Date(sentAt as number), sequence: sequence as number, conversationId };
+  const isSequence = Number.isSafeInteger(sequence) && Math.abs(sequence as number) < 2 ** 31;
+  if (!isSequence) throw unknownCursor(path);
+  return { sentAt: instantOfKey(sentAt, path), sequence: sequence as number, conversationId };
 }
 
 async function readPages(
@@ -95,7 +86,7 @@ async function readPages(
         cross join lateral (
           select ${messageColumns} from message m where m.conversation_id = c.id and ${start.condition}
           order by m.sent_at ${direction}, m.sequence ${direction}
-          limit ${sql.lit(window.limit + 1)} offset ${sql.lit(start.offset)}) m
+          limit ${window.limit + 1}::int offset ${start.offset}::int) m
         order by c.n, m.m_sent_at ${direction}, m.m_sequence ${direction}`,
   );
 }

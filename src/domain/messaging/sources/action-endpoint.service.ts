@@ -184,7 +184,9 @@ function takenMetadata(given: unknown): Metadata {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return {};
   const open = Object.fromEntries(Object.entries(given).filter(([key]) => !reservedKeyForSource({ [key]: true })));
   try {
-    return oversizedJson(open) ? {} : mergeMetadata({}, open);
+    // Dotted keys nest: what fits as given may not fit as stored.
+    const merged = oversizedJson(open) ? {} : mergeMetadata({}, open);
+    return oversizedJson(merged) ? {} : merged;
   } catch (error) {
     if (error instanceof DomainError) return {};
     throw error;

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { LockMode } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { allow, may } from '../../access.ts';
 import { signToken, verifyToken } from '../../accounts/users/token.service.ts';
@@ -43,12 +44,14 @@ export async function createSource(ctx: Ctx, input: SourceFields & { sourceId: s
   allow(ctx, 'createSource');
   await checkFields(ctx, input, input.sourceId);
   const created = await transaction(ctx, async (tx) => {
-    const existing = await tx.em.findOne(Source, { sourceId: input.sourceId });
+    const existing = await tx.em.findOne(Source, { sourceId: input.sourceId }, forUpdate);
     if (existing && !existing.deletedAt) throw sourceExists();
     const id = existing?.id ?? newId();
     const secrets = newSecrets(ctx.core, id);
     const fields = {
       ...secrets.stored,
+      previousSigningSecretEncrypted: null,
+      previousSigningSecretUntil: null,
       name: input.name ?? null,
       imageUrl: input.imageUrl ?? null,
       actionEndpoint: input.actionEndpoint ?? null,
@@ -105,7 +108,7 @@ export async function updateSource(ctx: Ctx, input: SourceFields & { sourceId: s
 export async function deleteSource(ctx: Ctx, input: { sourceId: string }): Promise<{ sourceId: string }> {
   allow(ctx, 'deleteSource');
   const deleted = await transaction(ctx, async (tx) => {
-    const source = await tx.em.findOne(Source, { sourceId: input.sourceId, deletedAt: null });
+    const source = await tx.em.findOne(Source, { sourceId: input.sourceId, deletedAt: null }, forUpdate);
     if (!source) return undefined;
     source.deletedAt = tx.now();
     source.tokenId = randomUUID();
@@ -191,9 +194,11 @@ export async function listDeliveries(
   if (last < 1 || last > 100) throw new InvalidInput('last', 'must be from 1 to 100');
   const found = await rows<Record<string, unknown>>(
     ctx.em,
-    sql`select d.* from unnest(${[...sourceIds]}::uuid[]) s(id) cross join lateral (
+    sql`select d.id, d.source, d.conversation_id, d.message_id, d.attempt, d.url, d.status_code, d.error, d.duration_ms,
+          d.request, d.response, d.at
+        from unnest(${[...sourceIds]}::uuid[]) s(id) cross join lateral (
           select * from delivery_attempt d where d.source = s.id ${onlyFailed ? sql`and d.error is not null` : sql``}
-          order by d.id desc limit ${sql.lit(last)}) d
+          order by d.id desc limit ${last}::int) d
         order by d.id desc`,
   );
   const bySource = new Map<string, DeliveryAttempt[]>(sourceIds.map((id) => [id, []]));
@@ -217,8 +222,17 @@ export function openOutbound(ctx: Ctx, { hostPort }: { hostPort: string }): stri
   return hostPort;
 }
 
-async function getLiveSource(ctx: Ctx, sourceId: string): Promise<Source> {
-  const source = await ctx.em.findOne(Source, { sourceId, deletedAt: null });
+// Whoever changes a source has its row: of two at once the second one sees what the first one did.
+const forUpdate = { lockMode: LockMode.PESSIMISTIC_WRITE } as const;
+
+/** Holds the source's row until the commit. @throws Unauthenticated it was deleted meanwhile */
+export async function lockLiveSource(tx: Tx, id: string): Promise<void> {
+  const source = await tx.em.findOne(Source, { id, deletedAt: null }, forUpdate);
+  if (!source) throw new Unauthenticated();
+}
+
+async function getLiveSource(tx: Tx, sourceId: string): Promise<Source> {
+  const source = await tx.em.findOne(Source, { sourceId, deletedAt: null }, forUpdate);
   if (!source) throw new NotFound('source', sourceId);
   return source;
 }
