@@ -19,7 +19,8 @@ export interface Driver {
 const extraMs = 120_000;
 
 export async function startDriver(): Promise<Driver> {
-  const child = fork(join(projectDir, 'bench/driver.ts'));
+  // Advanced: JSON would make null of NaN.
+  const child = fork(join(projectDir, 'bench/driver.ts'), [], { serialization: 'advanced' });
   const forget = atEnd(() => void child.kill('SIGKILL'));
   const [first] = (await once(child, 'message')) as [Extract<DriverMessage, { ready: true }>];
   let loads = 0;

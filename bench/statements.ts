@@ -94,11 +94,8 @@ export function ingestSql({ source, incoming, slot }: IngestSql): string {
   select id from stored`;
 }
 
-// date_part gives a double; extract gives a numeric, several times as dear.
-const ms = (column: string): string => `round(date_part('epoch', ${column}) * 1000)`;
-
-const messageColumns = `
-  m.id, m.content, m.delivery_state, m.sender_type, m.sender_id, m.from_contact, ${ms('m.sent_at')}, m.metadata`;
+const messageColumns =
+  'm.id, m.content, m.delivery_state, m.sender_type, m.sender_id, m.from_contact, m.sent_at, m.metadata';
 
 /**
  * A page of conversations, read from the index of the order; both totals stand on each row. The limit is written into
@@ -107,14 +104,14 @@ const messageColumns = `
  */
 export function listSql(limit: number): string {
   return `
-  select c.id, ${ms('c.created_at')}, c.state, c.unread_count, c.metadata, ${ms('c.last_message_at')},
+  select c.id, c.created_at, c.state, c.unread_count, c.metadata, c.last_message_at,
     s.source_id, s.name, s.image_url,
     h.id, h.source_channel_id, h.name, h.image_url, h.connected, h.metadata,
     p.id, p.display_name, p.first_name, p.last_name, p.avatar_url, ${messageColumns},
     (select array_agg(t.id order by t.name, t.id) from conversation_tag ct join tag t on t.id = ct.tag_id
       where ct.conversation_id = c.id),
-    (select sum(value)::float8 from counter where name = 'conversations'),
-    (select coalesce(sum(value), 0)::float8 from counter where name = 'unread_messages')
+    (select coalesce(sum(value), 0) from counter where name = 'conversations'),
+    (select coalesce(sum(value), 0) from counter where name = 'unread_messages')
   from (select * from conversation order by last_message_at desc, id desc limit ${limit}) c
   join source s on s.id = c.source
   join channel h on h.id = c.channel_id
@@ -153,7 +150,7 @@ export const sendSql = `
   logged as (
     insert into event (conversation_id, kind, payload)
     select $1::uuid, 'message.created', jsonb_build_object('messageId', $2::text) from moved)
-  select source, channel_id, source_channel_id, source_conversation_id, ${ms('created_at')} from moved`;
+  select source, channel_id, source_channel_id, source_conversation_id, created_at from moved`;
 
 /** Writes a delivery. $1 message, $2 its id at the source, $3 attempt, $4 url, $5 ms, $6 request, $7 answer. */
 export const deliveredSql = `

@@ -20,9 +20,9 @@ process.once('SIGTERM', () => process.exit(0));
 async function serve(config: YardstickConfig): Promise<void> {
   const { sourceToken, userToken, sourceId } = config.credentials;
   const pool = await openPool(config.databaseUrl, config.connections);
-  const [source] = (await pool.read('source', 'select id from source where source_id = $1', [sourceId])) as [string][];
+  const [source] = await pool.read('source', 'select id from source where source_id = $1', [sourceId]);
   const broadcast = createBroadcast();
-  const ingest = createIngest({ pool, source: { id: source![0], name: sourceId }, mode: config.mode, broadcast });
+  const ingest = createIngest({ pool, source: { id: source![0]!, name: sourceId }, mode: config.mode, broadcast });
   const reads = createReads(pool);
   const send = createSend(pool, config);
   const routes = new Map<string, Route>([

@@ -51,7 +51,7 @@ export function createIngest({ pool, source, mode, broadcast }: IngestOptions): 
   let queue: Waiting[] = [];
   let running = 0;
 
-  async function store(entries: Pick<Waiting, 'messages' | 'ids'>[]): Promise<Set<unknown>> {
+  async function store(entries: Pick<Waiting, 'messages' | 'ids'>[]): Promise<Set<string | null>> {
     const messages = entries.flatMap((entry) => entry.messages);
     const ids = entries.flatMap((entry) => entry.ids);
     const rows = await pool.run(statement, (slot) => valuesOf(messages, ids, slot));
@@ -114,7 +114,7 @@ export function createIngest({ pool, source, mode, broadcast }: IngestOptions): 
 }
 
 // The first of equal ids was stored, the others were there already.
-function answerOf(messages: WebhookMessage[], ids: string[], stored: Set<unknown>): string {
+function answerOf(messages: WebhookMessage[], ids: string[], stored: Set<string | null>): string {
   const data = messages.map((message, index) => {
     const id = ids[index]!;
     return { source_message_id: message.source_message_id, id, status: stored.delete(id) ? 'created' : 'duplicate' };

@@ -6,17 +6,16 @@ interface PageBody {
   cursor?: string;
 }
 
-type Metadata = Record<string, unknown>;
-
+/** Parts of JSON, ready to be put together. */
 interface Source {
   id: string;
-  name: string | null;
-  image: string | null;
+  name: string;
+  image: string;
 }
 
 interface Person {
   name: string;
-  avatar: string | null;
+  avatar: string;
 }
 
 // One statement for each page size.
@@ -35,24 +34,22 @@ const firstMessages = prepared('messages', (limit) => messagesSql({ conversation
 const after = 'to_timestamp($2::float8 / 1000), $3::int';
 const laterMessages = prepared('messages_after', (limit) => messagesSql({ conversation: '$1', limit, after }));
 
-/** `POST /conversations.list` and `POST /messages.list`. */
+/** `POST /conversations.list` and `POST /messages.list`, with JSON written by hand: half the time of objects. */
 export function createReads(pool: Pool): Record<'conversations' | 'messages', (body: string) => Promise<string>> {
   return {
     async conversations(body) {
       const { page_size } = JSON.parse(body) as PageBody;
       const size = page_size || 20;
       const rows = await pool.run(list(size), () => []);
-      return JSON.stringify(
-        page({
-          rows,
-          size,
-          toItem: conversationOf,
-          cursorOf: (row) => cursor('conversations', row[5], row[0]),
-          total: rows[0]?.[29] ?? 0,
-          more: { badge_unread_count: rows[0]?.[30] ?? 0 },
-          isInside: false,
-        }),
-      );
+      return page({
+        rows,
+        size,
+        toItem: conversationJson,
+        cursorOf: (row) => cursor('conversations', Date.parse(row[5]!), row[0]),
+        total: rows[0]?.[29] ?? '0',
+        more: `,"badge_unread_count":${rows[0]?.[30] ?? 0}`,
+        isInside: false,
+      });
     },
 
     async messages(body) {
@@ -62,17 +59,15 @@ export function createReads(pool: Pool): Record<'conversations' | 'messages', (b
       const rows = place
         ? await pool.run(laterMessages(size), () => [conversation_id, place[1], place[2]])
         : await pool.run(firstMessages(size), () => [conversation_id]);
-      return JSON.stringify(
-        page({
-          rows,
-          size,
-          toItem: listedMessageOf,
-          cursorOf: (row) => cursor('messages', row[6], row[8]),
-          total: rows[0]?.[9] ?? 0,
-          more: {},
-          isInside: place !== undefined,
-        }),
-      );
+      return page({
+        rows,
+        size,
+        toItem: listedMessageJson,
+        cursorOf: (row) => cursor('messages', Date.parse(row[6]!), Number(row[8])),
+        total: rows[0]?.[9] ?? '0',
+        more: '',
+        isInside: place !== undefined,
+      });
     },
   };
 }
@@ -80,116 +75,99 @@ export function createReads(pool: Pool): Record<'conversations' | 'messages', (b
 interface PageParts {
   rows: Row[];
   size: number;
-  toItem(row: Row): unknown;
+  toItem(row: Row): string;
   cursorOf(row: Row): string;
-  total: unknown;
-  more: Record<string, unknown>;
+  total: string;
+  /** Further totals, as JSON. */
+  more: string;
   isInside: boolean;
 }
 
-function page({ rows, size, toItem, cursorOf, total, more, isInside }: PageParts) {
+function page({ rows, size, toItem, cursorOf, total, more, isInside }: PageParts): string {
   const hasMore = rows.length > size;
   const items = hasMore ? rows.slice(0, size) : rows;
-  const next = hasMore ? cursorOf(items.at(-1)!) : null;
-  const previous = isInside && items.length > 0 ? `before:${cursorOf(items[0]!)}` : null;
-  return {
-    data: items.map(toItem),
-    response_metadata: {
-      previous_cursor: previous ?? '',
-      next_cursor: next ?? '',
-      filtered_total: total,
-      total,
-      ...more,
-    },
-    pagination_data: { previous_cursor: previous, next_cursor: next, total },
-  };
+  const next = hasMore ? `"${cursorOf(items.at(-1)!)}"` : undefined;
+  const previous = isInside && items.length > 0 ? `"before:${cursorOf(items[0]!)}"` : undefined;
+  let data = '';
+  for (const row of items) data += data === '' ? toItem(row) : `,${toItem(row)}`;
+  return (
+    `{"data":[${data}],"response_metadata":{"previous_cursor":${previous ?? '""'},"next_cursor":${next ?? '""'},` +
+    `"filtered_total":${total},"total":${total}${more}},"pagination_data":{"previous_cursor":${previous ?? null},` +
+    `"next_cursor":${next ?? null},"total":${total}}}`
+  );
 }
 
 function cursor(...place: unknown[]): string {
   return Buffer.from(JSON.stringify(place)).toString('base64url');
 }
 
-const isoOf = (ms: unknown): string => new Date(ms as number).toISOString();
-const metadataOf = (json: unknown): Metadata => (json === '{}' ? {} : (JSON.parse(json as string) as Metadata));
-
-function conversationOf(row: Row) {
-  const [id, createdMs, state, unread, metadata, , sourceId, sourceName, sourceImage] = row as [string, ...unknown[]];
-  const [channelId, theirChannelId, channelName, channelImage, connected, channelMetadata] = row.slice(9, 15);
-  const [contactId, displayName, firstName, lastName, avatar] = row.slice(15, 20) as (string | null)[];
-  const source = { id: sourceId, name: sourceName, image: sourceImage } as Source;
-  const defaults = defaultName(source, id);
-  const person: Person = { name: displayName ?? `${defaults.first} ${defaults.last}`, avatar: avatar! };
-  const tags = (row[28] ?? []) as string[];
-  return {
-    id,
-    channel: {
-      id: channelId,
-      name: source.id,
-      source: source.id,
-      source_id: source.id,
-      source_channel_id: theirChannelId,
-      ...(channelImage !== null && { image_url: channelImage }),
-      connected,
-      metadata: {
-        ...metadataOf(channelMetadata),
-        name: channelName,
-        ...(channelImage !== null && { image_url: channelImage }),
-      },
-    },
-    created_at: isoOf(createdMs),
-    contact: {
-      id: contactId,
-      avatar_url: avatar,
-      first_name: displayName === null ? defaults.first : firstName,
-      last_name: displayName === null ? defaults.last : lastName,
-      info: {},
-    },
-    tags,
-    last_message: row[20] === null ? null : messageOf(row.slice(20, 28), source, person),
-    unread_message_count: unread,
-    metadata: {
-      ...metadataOf(metadata),
-      contact: { display_name: person.name, avatar_url: avatar },
-      tags: tags.length === 0 ? {} : Object.fromEntries(tags.map((tag) => [tag, ''])),
-      unread_count: unread,
-      state,
-    },
-  };
+/** `2025-01-01 02:46:40.5+00` as JSON has it. */
+export function isoOf(timestamp: string): string {
+  const fraction = timestamp.length === 22 ? '000' : timestamp.slice(20, -3).padEnd(3, '0');
+  return `${timestamp.slice(0, 10)}T${timestamp.slice(11, 19)}.${fraction}Z`;
 }
 
-function listedMessageOf(row: Row) {
-  const [conversationId, sourceId, sourceName, sourceImage, displayName, avatar] = row.slice(10) as [
-    string,
-    ...(string | null)[],
-  ];
-  const source = { id: sourceId, name: sourceName, image: sourceImage } as Source;
-  const { first, last } = defaultName(source, conversationId);
-  return messageOf(row, source, { name: displayName ?? `${first} ${last}`, avatar: avatar ?? null });
+const quoted = (text: string | null | undefined): string => (text == null ? 'null' : JSON.stringify(text));
+
+// What stands in an object, with a comma behind it where that is anything.
+const inside = (json: string): string => (json === '{}' ? '' : `${json.slice(1, -1)},`);
+
+function conversationJson(row: Row): string {
+  const id = row[0]!;
+  const state = row[2]!;
+  const unread = row[3]!;
+  const source: Source = { id: quoted(row[6]), name: quoted(row[7] ?? row[6]), image: quoted(row[8]) };
+  const image = row[12] === null ? '' : `,"image_url":${quoted(row[12])}`;
+  const [first, last] = row[16] === null ? defaultName(row[6]!, id) : [row[17], row[18]];
+  const person: Person = { name: quoted(row[16] ?? `${first} ${last}`), avatar: quoted(row[19]) };
+  const tags = row[28] === null ? [] : row[28]!.slice(1, -1).split(',');
+  return (
+    `{"id":"${id}","channel":{"id":"${row[9]}","name":${source.id},"source":${source.id},"source_id":${source.id},` +
+    `"source_channel_id":${quoted(row[10])}${image},"connected":${row[13] === 't'},` +
+    `"metadata":{${inside(row[14]!)}"name":${quoted(row[11])}${image}}},"created_at":"${isoOf(row[1]!)}",` +
+    `"contact":{"id":${quoted(row[15])},"avatar_url":${person.avatar},"first_name":${quoted(first)},` +
+    `"last_name":${quoted(last)},"info":{}},"tags":[${tags.map((tag) => `"${tag}"`).join(',')}],` +
+    `"last_message":${row[20] === null ? 'null' : messageJson(row, 20, source, person)},` +
+    `"unread_message_count":${unread},"metadata":{${inside(row[4]!)}` +
+    `"contact":{"display_name":${person.name},"avatar_url":${person.avatar}},` +
+    `"tags":{${tags.map((tag) => `"${tag}":""`).join(',')}},"unread_count":${unread},"state":"${state}"}}`
+  );
+}
+
+function listedMessageJson(row: Row): string {
+  const source: Source = { id: quoted(row[11]), name: quoted(row[12] ?? row[11]), image: quoted(row[13]) };
+  const name = row[14] ?? defaultName(row[11]!, row[10]!).join(' ');
+  return messageJson(row, 0, source, { name: quoted(name), avatar: quoted(row[15]) });
 }
 
 const states: Record<string, string> = { DELIVERED: 'delivered', READ: 'delivered', FAILED: 'failed' };
 const senderTypes: Record<string, string> = { CONTACT: 'source_contact', SOURCE: 'source_user' };
 
-function messageOf(row: Row, source: Source, contact: Person) {
-  const [id, content, state, senderType, senderId, fromContact, sentMs, metadata] = row as [string, ...unknown[]];
-  const raw = JSON.parse(content as string) as Record<string, unknown>;
-  const shown = states[state as string] ?? 'pending';
-  const sender = senderType === 'CONTACT' ? contact : { name: source.name ?? source.id, avatar: source.image };
-  return {
-    id,
-    content: 'text' in raw && !('type' in raw) ? { ...raw, type: 'text' } : raw,
-    state: shown,
-    delivery_state: shown,
-    sender_type: senderTypes[senderType as string] ?? 'app_user',
-    from_contact: fromContact,
-    sender: { id: senderId, name: sender.name, avatar_url: sender.avatar },
-    sent_at: isoOf(sentMs),
-    source: source.id,
-    metadata: metadataOf(metadata),
-  };
+/** A message whose columns begin at `at`. */
+function messageJson(row: Row, at: number, source: Source, contact: Person): string {
+  const state = states[row[at + 2]!] ?? 'pending';
+  const senderType = row[at + 3]!;
+  const isContact = senderType === 'CONTACT';
+  return (
+    `{"id":"${row[at]}","content":${contentJson(row[at + 1]!)},"state":"${state}","delivery_state":"${state}",` +
+    `"sender_type":"${senderTypes[senderType] ?? 'app_user'}","from_contact":${row[at + 5] === 't'},` +
+    `"sender":{"id":${quoted(row[at + 4])},"name":${isContact ? contact.name : source.name},` +
+    `"avatar_url":${isContact ? contact.avatar : source.image}},"sent_at":"${isoOf(row[at + 6]!)}",` +
+    `"source":${source.id},"metadata":${row[at + 7]}}`
+  );
+}
+
+// A text without a type is of type text. Nearly all contents can be told by their bytes.
+function contentJson(json: string): string {
+  if (!json.startsWith('{"text": ') || json.includes('"type"')) {
+    const raw: unknown = JSON.parse(json);
+    const isUntyped = typeof raw === 'object' && raw !== null && 'text' in raw && !('type' in raw);
+    return isUntyped ? JSON.stringify({ ...raw, type: 'text' }) : json;
+  }
+  return `${json.slice(0, -1)},"type":"text"}`;
 }
 
 // `Bench 4ecb3`, as the older clients know a conversation whose contact has no name.
-function defaultName(source: Source, conversationId: string): { first: string; last: string } {
-  return { first: source.id.charAt(0).toUpperCase() + source.id.slice(1), last: conversationId.slice(-5) };
+function defaultName(sourceId: string, conversationId: string): [string, string] {
+  return [sourceId.charAt(0).toUpperCase() + sourceId.slice(1), conversationId.slice(-5)];
 }

@@ -4,6 +4,7 @@ import { uuidv7 } from 'uuidv7';
 import type { YardstickConfig } from '../contestants.ts';
 import { deliveredSql, sendSql } from '../statements.ts';
 import type { Pool, Row, Statement } from './pool.ts';
+import { isoOf } from './reads.ts';
 
 const taken: Statement = { name: 'send', text: sendSql };
 const delivered: Statement = { name: 'delivered', text: deliveredSql };
@@ -22,7 +23,7 @@ export function createSend(pool: Pool, config: YardstickConfig): (body: string) 
       channel_id: channelId,
       source_channel_id: sourceChannelId,
       source_conversation_id: sourceConversationId,
-      created_at: new Date(createdAt as number).toISOString(),
+      created_at: isoOf(createdAt!),
     };
     const body = JSON.stringify({ type: 'message.send', payload: { message, conversation } });
     const headers = {

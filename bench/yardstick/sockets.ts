@@ -6,7 +6,11 @@ export interface Broadcast {
   /** Takes a socket over. */
   accept(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Tells every subscriber of each message that was stored. */
-  messages(messages: readonly { content: { text: string } }[], ids: readonly string[], stored: Set<unknown>): void;
+  messages(
+    messages: readonly { content: { text: string } }[],
+    ids: readonly string[],
+    stored: Set<string | null>,
+  ): void;
 }
 
 /**
@@ -35,7 +39,7 @@ export function createBroadcast(): Broadcast {
       for (const [id, sockets] of subscribers) {
         if (sockets.size === 0) continue;
         for (const [index, { content }] of messages.entries()) {
-          if (!stored.has(ids[index])) continue;
+          if (!stored.has(ids[index]!)) continue;
           const shown = Buffer.from(`Message:${ids[index]}`).toString('base64url');
           const inbox = { message: { id: shown, content: { text: content.text } } };
           const frame = Buffer.from(JSON.stringify({ id, type: 'next', payload: { data: { inbox } } }));
