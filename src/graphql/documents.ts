@@ -3,18 +3,22 @@ import {
   type DocumentNode,
   type ExecutionResult,
   execute,
+  type FloatValueNode,
   GraphQLError,
   type GraphQLSchema,
   getOperationAST,
+  type IntValueNode,
   isValueNode,
   Kind,
   type OperationDefinitionNode,
+  type ValueNode,
   validate,
   visit,
 } from 'graphql';
 import { compileQuery, isCompiledQuery } from 'graphql-jit';
 import { may } from '../domain/access.ts';
 import { isStorableText } from '../domain/text.ts';
+import { isCompilable } from './compilable.ts';
 import type { GraphCtx } from './context.ts';
 import { checkShape, graphLimits, parseLimited } from './limits.ts';
 import { missingDefaults } from './variable-defaults.ts';
@@ -77,7 +81,7 @@ export class Documents {
     if (found) return found;
     const document = refusing(() => parseLimited(source));
     const { introspects } = refusing(() => checkShape(document));
-    refusing(() => checkTexts(document));
+    refusing(() => checkLiterals(document));
     this.#validate(document);
     const prepared: PreparedDocument = {
       hash: documentHash,
@@ -91,7 +95,10 @@ export class Documents {
     return prepared;
   }
 
-  /** The way to run an operation of a document: compiled from the second time on, as compiling costs more than one run. */
+  /**
+   * The way to run an operation of a document: compiled from the second time on, as compiling costs more than one run,
+   * and only where that changes nothing.
+   */
   runOf(prepared: PreparedDocument, operationName: string | undefined, compileNow = false): Run {
     const key = operationName ?? '';
     const known = prepared.runs.get(key);
@@ -149,6 +156,7 @@ export function compileStored(schema: GraphQLSchema, document: DocumentNode): Ru
 }
 
 function compile(schema: GraphQLSchema, document: DocumentNode, operationName: string | undefined): Run | undefined {
+  if (!isCompilable(schema, document)) return undefined;
   const compiled = compileQuery(schema, document, operationName);
   if (!isCompiledQuery(compiled)) return undefined;
   const run: Run = compiled.query;
@@ -197,14 +205,20 @@ function refusing<T>(work: () => T): T {
   }
 }
 
-// What is JSON is checked where it is read; a text of the document has escapes of its own.
-function checkTexts(document: DocumentNode): void {
+// What is JSON is checked where it is read; a text of the document has escapes of its own, a number any exponent.
+function checkLiterals(document: DocumentNode): void {
+  const refuse = (nodes: ValueNode, message: string) => {
+    throw new GraphQLError(message, { nodes, extensions: { code: 'BAD_USER_INPUT' } });
+  };
+  const checkNumber = (node: IntValueNode | FloatValueNode) => {
+    if (!Number.isFinite(Number(node.value))) refuse(node, 'a number is too large');
+  };
   visit(document, {
     StringValue(node) {
-      if (isStorableText(node.value)) return;
-      const message = 'a text has a NUL character or half of a surrogate pair';
-      throw new GraphQLError(message, { nodes: node, extensions: { code: 'BAD_USER_INPUT' } });
+      if (!isStorableText(node.value)) refuse(node, 'a text has a NUL character or half of a surrogate pair');
     },
+    IntValue: checkNumber,
+    FloatValue: checkNumber,
   });
 }
 
