@@ -1,58 +1,113 @@
 import pg from 'pg';
 
-/** Texts that are prepared; past it new ones are sent as they are. Ours are a few dozen. */
-const mostPrepared = 500;
+/** A connection holds at most this many prepared statements. Ours are a few dozen. */
+const mostPrepared = 200;
 /** A text is worth preparing once it has come this often. */
 const preparedFrom = 3;
+/** Texts that differ only in their numbers or in how many values they bind: past it the others are sent as they are. */
+const mostOfOneShape = 8;
 
+// Of the whole process, so that each connection prepares what any of them has often seen. A name means one text for ever.
+// When the names run out or their plans are stale all are given up together: a new generation starts, and connections of
+// the old one, which hold what nobody asks for any more, are replaced.
+let generation = 1;
 const seen = new Map<string, number>();
 const names = new Map<string, string>();
+const shapes = new Map<string, number>();
+
+function startOver(): void {
+  generation += 1;
+  for (const known of [seen, names, shapes]) known.clear();
+}
 
 // PostgreSQL plans a prepared statement once for each connection instead of each time: for an ingest that is more than half
 // of its work. Only texts with bound values: a text with values inside is another one each time.
 function nameOf(text: string): string | undefined {
   const known = names.get(text);
-  if (known || names.size >= mostPrepared) return known;
+  if (known) return known;
   const times = (seen.get(text) ?? 0) + 1;
   if (times < preparedFrom) {
     if (seen.size >= mostPrepared) seen.clear();
     seen.set(text, times);
     return undefined;
   }
+  const shape = shapeOf(text);
+  const alike = (shapes.get(shape) ?? 0) + 1;
+  if (alike > mostOfOneShape) return undefined;
+  if (names.size >= mostPrepared) startOver();
   seen.delete(text);
-  const name = `parley_${names.size}`;
+  shapes.set(shape, alike);
+  const name = `parley_${generation}_${names.size}`;
   names.set(text, name);
   return name;
 }
 
-type QueryArguments = [query: unknown, values?: unknown, ...rest: unknown[]];
-
-function prepared(args: QueryArguments): unknown[] {
-  const [text, values, ...rest] = args;
-  if (typeof text !== 'string' || !Array.isArray(values) || values.length === 0) return args;
-  const name = nameOf(text);
-  return name ? [{ name, text, values }, ...rest] : args;
+function shapeOf(text: string): string {
+  return text
+    .replaceAll(/\d+/g, '0')
+    .replaceAll(/\$0(?:, ?\$0)+/g, '$0')
+    .replaceAll(/\(\$0\)(?:, ?\(\$0\))+/g, '($0)');
 }
 
-/**
- * The client of the pool. It prepares what comes again and again, and gives its connection up when the server does not
- * answer within `query_timeout`: `pg` itself only rejects the query, and the connection would go back to the pool and let
- * everybody who gets it wait behind the same silence.
- */
-export class DatabaseClient extends pg.Client {}
+/** True when the server refused a prepared statement for its age and would take the same text anew. */
+function isStale(error: pg.DatabaseError): boolean {
+  // 0A000 is any unsupported feature; the routine tells "cached plan must not change result type" in each language.
+  return error.code === '26000' || (error.code === '0A000' && error.routine === 'RevalidateCachedQuery');
+}
 
-const query = pg.Client.prototype.query as (...args: unknown[]) => unknown;
-Reflect.defineProperty(DatabaseClient.prototype, 'query', {
-  value(
-    this: DatabaseClient & { connection?: { stream: NodeJS.ReadWriteStream & { destroy(): void } } },
-    ...args: QueryArguments
-  ) {
-    const answer = Reflect.apply(query, this, prepared(args));
-    if (answer instanceof Promise) {
-      answer.catch((error: Error) => {
-        if (error.message === 'Query read timeout') this.connection?.stream.destroy();
-      });
+type Send = (...args: unknown[]) => unknown;
+
+/** Kysely never returns a connection to the pool when one of these fails, and the state it is in is unknown. */
+const leavesUnknownState = /^(?:begin|start transaction|rollback)\b(?! to)/i;
+
+/**
+ * The client of the pool. It prepares what comes again and again, and takes itself out of the pool when its connection is
+ * of no use: when the server does not answer within `query_timeout` (`pg` itself only rejects the query, and everybody who
+ * gets the connection next would wait behind the same silence), and when a transaction neither begins nor rolls back.
+ */
+export class DatabaseClient extends pg.Client {
+  #generation: number | undefined;
+  /** Set by the pool while the client is lent. */
+  release?: (error?: Error) => void;
+
+  /** True when it holds prepared statements that nobody asks for any more. */
+  get isOutdated(): boolean {
+    return this.#generation !== undefined && this.#generation !== generation;
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: stands for all overloads of `pg`, which differ in what they return.
+  override query(...args: unknown[]): any {
+    const [text, values] = args;
+    // The others, with a callback or a cursor, are no business of Kysely's transactions.
+    if (typeof text !== 'string' || !Array.isArray(values) || args.length > 2) return this.#send(...args);
+    return this.#run(text, values);
+  }
+
+  async #run(text: string, values: unknown[]): Promise<unknown> {
+    const name = values.length > 0 ? nameOf(text) : undefined;
+    if (name) this.#generation ??= generation;
+    const ofGeneration = generation;
+    try {
+      return await this.#send(name ? { name, text, values } : text, values);
+    } catch (error) {
+      if (name && isStale(error as pg.DatabaseError)) {
+        if (ofGeneration === generation) startOver();
+        // Inside a transaction it is lost already: `transaction` runs it again.
+        if (this.getTransactionStatus() === 'I') return this.#send(text, values);
+      }
+      if ((error as Error).message === 'Query read timeout') void this.end();
+      if (leavesUnknownState.test(text)) this.#leavePool(error as Error);
+      throw error;
     }
-    return answer;
-  },
-});
+  }
+
+  #send(...args: unknown[]): unknown {
+    return (super.query as Send).apply(this, args);
+  }
+
+  #leavePool(error: Error): void {
+    this.release?.(error);
+    // Given back with an error the pool never lends it again, so whoever still gives it back does no harm.
+    this.release = () => undefined;
+  }
+}

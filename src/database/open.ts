@@ -60,6 +60,10 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
       Client: DatabaseClient,
       onPoolCreated(created: pg.Pool) {
         pool = created;
+        // The pool does not keep a client that is ending.
+        created.on('release', (_error, client) => {
+          if ((client as DatabaseClient).isOutdated) void client.end();
+        });
       },
     },
     forceUtcTimezone: true,

@@ -6,7 +6,8 @@ export interface Tx extends Ctx {
   hints: Set<WakeupTopic>;
 }
 
-const retryable = new Set(['40001', '40P01']);
+// Serialisation fault and deadlock; then a prepared statement of before the last migration, which by now is forgotten.
+const retryable = new Set(['40001', '40P01', '0A000', '26000']);
 const maxTries = 5;
 
 /** Thrown by the work of a transaction that finds what it decided by overtaken: it is rolled back and runs again. */
@@ -27,7 +28,7 @@ export function sqlState(error: unknown): string | undefined {
 
 /**
  * Runs `work` in one transaction: its changes, events and wake-ups are there together or not at all. Serialisation
- * faults and deadlocks run again with a little jitter, so `work` must not act outside the database. The hints go
+ * faults, deadlocks and stale statements run again with a little jitter, so `work` must not act outside the database. The hints go
  * out after the commit only (lanes-and-events, trap 5).
  */
 export async function transaction<T>(ctx: Ctx, work: (tx: Tx) => Promise<T>): Promise<T> {

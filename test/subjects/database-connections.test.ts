@@ -7,8 +7,10 @@ import { type RawBuilder, sql } from 'kysely';
 import pg from 'pg';
 import { type Database, openDatabase } from '../../src/database/open.ts';
 import { type DatabaseWakeups, openWakeups } from '../../src/database/wakeups.ts';
-import type { Core } from '../../src/domain/context.ts';
+import type { Core, Ctx } from '../../src/domain/context.ts';
+import { transaction } from '../../src/domain/transaction.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/until.ts';
 
 let database: TestDatabase;
 let proxy: Proxy;
@@ -142,6 +144,20 @@ describe('the database connections', () => {
     expect(await db.status.isReady()).toBe(true);
   });
 
+  it('go back to the pool when the server falls silent under transactions', async () => {
+    const ctx = { em: db.em, core: { wakeups: { hint: () => undefined } } } as unknown as Ctx;
+    const write = () => transaction(ctx, (tx) => sql`select pg_sleep(0.01)`.execute(tx.em.getKysely()));
+    await Promise.all([write(), write()]);
+    proxy.isSilent = true;
+    for (const outcome of await Promise.allSettled([write(), write(), write(), write()])) {
+      expect(outcome.status).toBe('rejected');
+    }
+    proxy.isSilent = false;
+
+    await Promise.all([write(), write(), write(), write()]);
+    expect(db.connections()).toEqual({ inUse: 0, open: 2, waiting: 0 });
+  }, 10_000);
+
   it('are ready only when all migrations are in', async () => {
     expect(await db.status.isReady()).toBe(true);
     await run(db, sql`update mikro_orm_migrations set name = name || '_not_yet' where id = 1`);
@@ -213,8 +229,11 @@ describe('wake-ups', () => {
       heard.there += 1;
     });
     for (let hint = 0; hint < 100; hint += 1) here.hint('lane');
+    await until(async () => heard.here > 0 && heard.there > 0);
     await quiet();
-    expect(heard).toEqual({ here: 1, there: 2 });
+    // A busy machine may cut the burst in two.
+    expect(heard.here).toBeLessThanOrEqual(2);
+    expect(heard.there).toBeLessThanOrEqual(4);
   });
 
   it('go on in this process while the connection is lost, and tell everybody when it is back', async () => {
