@@ -108,12 +108,6 @@ export class TooLarge extends DomainError {
   }
 }
 
-export class TooComplex extends DomainError {
-  constructor(message: string) {
-    super('QUERY_TOO_COMPLEX', message);
-  }
-}
-
 /** The database or a vendor is out of reach, or a statement took too long: the same call may go through later. */
 export class Unavailable extends DomainError {
   constructor(message = 'the service is not available at the moment, try again', retryAfterMs = 2_000) {

@@ -1,6 +1,6 @@
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { Logger } from 'pino';
-import { DomainError, InvalidInput, Unavailable } from '../domain/errors.ts';
+import { Conflict, DomainError, InvalidInput, RateLimited, Unavailable } from '../domain/errors.ts';
 import { sqlState } from '../domain/transaction.ts';
 
 /** Where a fault was met: what its answer names and where the rest of it is logged. */
@@ -25,6 +25,7 @@ const unavailableStates = new Set([
   '25006', // a standby that was not promoted yet
   '25P03', // idle in transaction too long
   '25P04',
+  '26000', // a prepared statement that the server forgot, as after a failover
   '40001', // given up after all tries of `transaction`
   '40P01',
 ]);
@@ -39,7 +40,7 @@ const unreachable = new Set([
 ]);
 // The driver and its pool throw these without a code.
 const lostConnection =
-  /timeout exceeded when trying to connect|connection terminated|not queryable|client was closed|pool after calling end/i;
+  /query read timeout|timeout exceeded when trying to connect|connection terminated|not queryable|client was closed|pool after calling end/i;
 // A net under the checks of the services: PostgreSQL refuses the value itself.
 const refusedValues = new Set(['22021', '22P05', '22P02', '22P03', '22001', '22003', '22007', '22008', '54000']);
 
@@ -63,6 +64,8 @@ export function toDomainError(error: unknown): DomainError {
   if (found.some((one) => refusedValues.has(sqlState(one) ?? ''))) {
     return withCause(new InvalidInput('', 'a value cannot be stored as it is'), error);
   }
+  // A net under the services, which name what exists: two did the same at once.
+  if (found.some((one) => sqlState(one) === '23505')) return withCause(new Conflict('it exists already'), error);
   const inner = found.at(-1);
   if (error instanceof GraphQLError && inner instanceof GraphQLError && isCallersFault(error)) {
     const named = /^(?:Variable "\$|Argument ")(\w+)"/.exec(error.message)?.[1];
@@ -100,6 +103,7 @@ export function formatGraphError(error: unknown, place: FaultPlace): GraphQLForm
     code: fault.code,
     ...(fault.faults.some(({ path }) => path !== '') && { errors: fault.faults }),
     ...(fault.retryAfterMs !== undefined && { retryAfterMs: fault.retryAfterMs }),
+    ...(fault instanceof RateLimited && { limit: fault.limit }),
   });
 }
 
@@ -134,6 +138,8 @@ function isUnavailable(error: unknown): boolean {
   const state = sqlState(error);
   if (state && (unavailableStates.has(state) || state.startsWith('08') || state.startsWith('57P'))) return true;
   const { code, syscall, message } = error as { code?: unknown; syscall?: unknown; message?: unknown };
+  // A migration changed a table under a prepared statement; other features that the server lacks have this state too.
+  if (state === '0A000') return typeof message === 'string' && message.includes('cached plan');
   if (typeof code === 'string' && unreachable.has(code)) return true;
   // The socket file of an embedded database that is not running.
   if (code === 'ENOENT' && syscall === 'connect') return true;

@@ -80,6 +80,13 @@ export interface GraphResult {
   errors?: GraphQLFormattedError[];
 }
 
+/** What goes with a request through Apollo. It is no GraphCtx: should Apollo ever execute by itself, no resolver would answer. */
+interface ApolloContext {
+  ctx: GraphCtx;
+  /** Kept here, as the cache may throw a document out while its request runs. */
+  prepared?: PreparedDocument;
+}
+
 /** The one way into the schema: HTTP, sockets and REST rows share limits, execution and errors. */
 export interface Graph {
   readonly schema: GraphQLSchema;
@@ -128,34 +135,38 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     );
   };
 
-  const jitPlugin: ApolloServerPlugin<GraphCtx> = {
+  const jitPlugin: ApolloServerPlugin<ApolloContext> = {
     async requestDidStart() {
       return {
-        async didResolveOperation({ operation, queryHash, request, contextValue }) {
-          const prepared = documents.find(queryHash ?? '');
-          if (!operation || !prepared) return;
+        // What comes by its hash alone has a text only from here on.
+        async didResolveSource({ source, contextValue }) {
+          if (contextValue.prepared?.source !== source) contextValue.prepared = documents.prepare(source);
+        },
+        async didResolveOperation({ request, contextValue }) {
           try {
-            if (operation.operation === OperationTypeNode.SUBSCRIPTION) {
+            const prepared = preparedOf(contextValue);
+            const { operation } = operationOf(prepared, request.operationName);
+            if (operation === OperationTypeNode.SUBSCRIPTION) {
               throw new GraphQLError('subscriptions run over a WebSocket (graphql-transport-ws) on this path', {
                 extensions: { code: 'BAD_REQUEST' },
               });
             }
             const admitted = {
               prepared,
-              kind: operation.operation,
+              kind: operation,
               operationName: request.operationName,
               variables: request.variables ?? {},
             };
-            checkOperation(admitted, contextValue.principal);
+            checkOperation(admitted, contextValue.ctx.principal);
           } catch (error) {
-            throw with400(error);
+            throw with400(error instanceof DocumentRefused ? error.errors[0] : error);
           }
         },
-        async responseForOperation({ operation, queryHash, request, contextValue }) {
-          const prepared = documents.find(queryHash ?? '');
-          if (!operation || !prepared) return null;
-          const run = documents.runOf(prepared, request.operationName);
-          const result = finish(await inTime(run(undefined, contextValue, request.variables ?? {})), contextValue);
+        // Never null: Apollo would execute by itself then, without deadline.
+        async responseForOperation({ request, contextValue }) {
+          const { ctx } = contextValue;
+          const run = documents.runOf(preparedOf(contextValue), request.operationName);
+          const result = finish(await inTime(run(undefined, ctx, request.variables ?? {})), ctx);
           return {
             http: { status: undefined, headers: new HeaderMap() },
             body: { kind: 'single', singleResult: result as ExecutionResult },
@@ -165,10 +176,12 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     },
   };
 
-  const apollo = new ApolloServer<GraphCtx>({
+  const apollo = new ApolloServer<ApolloContext>({
     schema,
     csrfPrevention: false, // no cookies, POST must be JSON, GET runs queries only
-    introspection: true, // decided per principal by checkOperation
+    // Decided per principal by checkOperation. Apollo's own switch works where it parses by itself, which depends on the
+    // cache: it would refuse admins at random.
+    introspection: true,
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false,
     nodeEnv: 'production',
@@ -199,9 +212,10 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
       );
     },
     async http({ method, headers, search, body, ctx }) {
+      let prepared: PreparedDocument | undefined;
       try {
         const query = (body as { query?: unknown } | null)?.query;
-        if (typeof query === 'string' && query !== '') documents.prepare(query);
+        if (typeof query === 'string' && query !== '') prepared = documents.prepare(query);
       } catch (error) {
         if (!(error instanceof DocumentRefused)) return graph.refuse(error, { headers, requestId: ctx.requestId });
         return httpAnswer(
@@ -211,7 +225,7 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
       }
       const answer = await apollo.executeHTTPGraphQLRequest({
         httpGraphQLRequest: { method, search, body: method === 'GET' ? undefined : body, headers: headerMap(headers) },
-        context: async () => ctx,
+        context: async () => ({ ctx, prepared }),
       });
       const text = answer.body.kind === 'complete' ? answer.body.string : '';
       const rest = {
@@ -263,6 +277,11 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     stop: () => apollo.stop(),
   };
   return graph;
+}
+
+function preparedOf({ prepared }: ApolloContext): PreparedDocument {
+  if (!prepared) throw new Error('a request came to its execution without a checked document');
+  return prepared;
 }
 
 // graphql-jit loses what a type resolver throws once a promise lies before it: the operation would hang and the

@@ -35,7 +35,7 @@ export function httpAnswer(
   else if (result.data === undefined && codes.length > 0 && codes.every((code) => documentFaults.has(code))) {
     answered = mediaType === graphType ? 400 : 200;
   }
-  if (answered === 503 || answered === 429) headers['retry-after'] = retryAfter(errors);
+  Object.assign(headers, waitHeaders(answered, errors));
   return { status: answered, headers, body: `${JSON.stringify({ ...result, errors })}\n` };
 }
 
@@ -43,8 +43,7 @@ export function httpAnswer(
 export function refusalAnswer(errors: GraphQLFormattedError[], error: unknown, mediaType: string): GraphHttpAnswer {
   const code = errors[0]?.extensions?.code;
   const status = error instanceof UnsupportedMediaType ? 415 : refusalStatus(code, mediaType);
-  const headers: Record<string, string> = { 'content-type': mediaType };
-  if (status === 503 || status === 429) headers['retry-after'] = retryAfter(errors);
+  const headers = { 'content-type': mediaType, ...waitHeaders(status, errors) };
   return { status, headers, body: `${JSON.stringify({ errors })}\n` };
 }
 
@@ -67,7 +66,22 @@ function refusalStatus(code: unknown, mediaType: string): number {
   }
 }
 
-function retryAfter(errors: readonly GraphQLFormattedError[] | undefined): string {
-  const waits = errors?.map((error) => Number(error.extensions?.retryAfterMs ?? 0)) ?? [];
-  return String(Math.max(1, Math.ceil(Math.max(0, ...waits) / 1000)));
+// When to come again, of the error that lasts longest; beside a 429 what REST says of its limit too.
+function waitHeaders(status: number, errors: readonly GraphQLFormattedError[] = []): Record<string, string> {
+  if (status !== 503 && status !== 429) return {};
+  const seconds = String(Math.max(1, Math.ceil(Math.max(0, ...errors.map(waitMs)) / 1000)));
+  const headers: Record<string, string> = { 'retry-after': seconds };
+  const limited = errors.filter(({ extensions }) => extensions?.code === 'RATE_LIMITED');
+  if (status !== 429 || limited.length === 0) return headers;
+  const longest = limited.reduce((one, other) => (waitMs(other) > waitMs(one) ? other : one));
+  return {
+    ...headers,
+    'ratelimit-limit': String(longest.extensions?.limit),
+    'ratelimit-remaining': '0',
+    'ratelimit-reset': seconds,
+  };
+}
+
+function waitMs({ extensions }: GraphQLFormattedError): number {
+  return Number(extensions?.retryAfterMs ?? 0);
 }

@@ -1,4 +1,5 @@
 import {
+  type ArgumentNode,
   type ASTNode,
   type DocumentNode,
   type FragmentDefinitionNode,
@@ -7,7 +8,9 @@ import {
   type GraphQLNamedType,
   type GraphQLSchema,
   getNamedType,
+  getNullableType,
   isInterfaceType,
+  isListType,
   isObjectType,
   Kind,
   type OperationDefinitionNode,
@@ -17,6 +20,7 @@ import {
   visit,
 } from 'graphql';
 import type { Principal, Settings } from '../domain/context.ts';
+import { defaultPageSize, largestPage } from '../domain/paging.ts';
 
 /** Limits of one operation, the same over HTTP and over sockets. @see reliability.md, G */
 export const graphLimits = {
@@ -37,11 +41,6 @@ export const graphLimits = {
   listedErrors: 10,
   deadlineMs: 10_000,
 } as const;
-
-/** What a page counts in the cost when neither argument nor default names its size. */
-const defaultPage = 20;
-/** The services give no larger pages, whatever is asked for. */
-const largestPage = 100;
 
 /** Who may read the schema: everybody where the setting says so, else admins. Did-you-mean follows it. */
 export function mayReadSchema(settings: Settings, principal: Principal): boolean {
@@ -204,7 +203,8 @@ function nameOf(selection: SelectionSetNode['selections'][number]): string | und
 
 /**
  * The cost of an operation: each field that has fields of its own counts 1, and what lies in a page counts times the
- * page's size (`first` or `last`, or its default, or 20). Plain values come with their object and are free, so is
+ * page's size (`first` or `last`, or its default, or 20). A list without pages counts as many as it is given `ids`, or 20;
+ * `nodes` and `edges` of a page were counted with it. Plain values come with their object and are free, so is
  * introspection. `conversations(first: 50) { nodes { contact { displayName } } }` costs 1 + 50 * (1 + 1) = 101.
  *
  * @throws GraphQLError QUERY_TOO_COMPLEX above 5,000
@@ -249,7 +249,7 @@ class CostReader {
         const field =
           isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[selection.name.value] : undefined;
         const below = this.read(selection.selectionSet, field && getNamedType(field.type));
-        cost += 1 + (field ? this.#pageSize(field, selection.arguments ?? []) : 1) * below;
+        cost += 1 + (field ? this.#sizeOf(field, selection.arguments ?? [], parent) : 1) * below;
       } else if (selection.kind === Kind.INLINE_FRAGMENT) {
         const on = selection.typeCondition;
         cost += this.read(selection.selectionSet, on ? this.#schema.getType(on.name.value) : parent);
@@ -270,10 +270,20 @@ class CostReader {
     return cost;
   }
 
-  #pageSize(
+  #sizeOf(
     field: GraphQLField<unknown, unknown>,
-    given: readonly { name: { value: string }; value: ValueNode }[],
+    given: readonly ArgumentNode[],
+    parent: GraphQLNamedType | undefined,
   ): number {
+    const page = this.#pageSize(field, given);
+    if (page !== undefined) return page;
+    if (!isListType(getNullableType(field.type)) || isPage(parent)) return 1;
+    const ids = given.find(({ name }) => name.value === 'ids')?.value;
+    return ids ? Math.min(largestPage, Math.max(1, this.#lengthOf(ids))) : defaultPageSize;
+  }
+
+  /** Undefined for what has no pages. */
+  #pageSize(field: GraphQLField<unknown, unknown>, given: readonly ArgumentNode[]): number | undefined {
     let pages = false;
     let size: number | undefined;
     for (const argument of field.args) {
@@ -285,18 +295,38 @@ class CostReader {
         (typeof argument.defaultValue === 'number' ? argument.defaultValue : undefined);
       if (value !== undefined) size = Math.max(size ?? 0, value);
     }
-    return pages ? Math.min(largestPage, Math.max(1, size ?? defaultPage)) : 1;
+    // The services give no larger pages, whatever is asked for.
+    return pages ? Math.min(largestPage, Math.max(1, size ?? defaultPageSize)) : undefined;
   }
 
   #numberOf(node: ValueNode): number | undefined {
-    if (node.kind === Kind.INT) return Number(node.value);
-    if (node.kind !== Kind.VARIABLE) return undefined;
-    const name = node.name.value;
-    const given = Object.hasOwn(this.#variables, name) ? this.#variables[name] : undefined;
-    if (typeof given === 'number') return given;
-    const fallback = this.#defaults.get(name);
-    return given === undefined && fallback?.kind === Kind.INT ? Number(fallback.value) : undefined;
+    const given = this.#givenFor(node);
+    if (given !== undefined) return typeof given === 'number' ? given : undefined;
+    const literal = this.#literalOf(node);
+    return literal?.kind === Kind.INT ? Number(literal.value) : undefined;
   }
+
+  // A single value where a list is expected is a list of one.
+  #lengthOf(node: ValueNode): number {
+    const given = this.#givenFor(node);
+    if (given !== undefined) return Array.isArray(given) ? given.length : 1;
+    const literal = this.#literalOf(node);
+    return literal?.kind === Kind.LIST ? literal.values.length : 1;
+  }
+
+  #givenFor(node: ValueNode): unknown {
+    if (node.kind !== Kind.VARIABLE) return undefined;
+    return Object.hasOwn(this.#variables, node.name.value) ? this.#variables[node.name.value] : undefined;
+  }
+
+  #literalOf(node: ValueNode): ValueNode | undefined {
+    return node.kind === Kind.VARIABLE ? this.#defaults.get(node.name.value) : node;
+  }
+}
+
+// Its `nodes` and `edges` are as long as its field was asked for.
+function isPage(type: GraphQLNamedType | undefined): boolean {
+  return isObjectType(type) && type.getFields().pageInfo !== undefined;
 }
 
 /** A refusal by one of the limits; the routes answer it with 400. */

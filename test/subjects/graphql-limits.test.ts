@@ -1,6 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type GraphQLSchema, getOperationAST, parse } from 'graphql';
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
+import { toDomainError } from '../../src/graphql/errors.ts';
+import { checkCost } from '../../src/graphql/limits.ts';
+import { buildParleySchema } from '../../src/graphql/schema.ts';
+import { airyCore } from '../../src/rest/contracts/airy-core.ts';
+import { airySource } from '../../src/rest/contracts/airy-source.ts';
+import { examples } from '../../src/web/graphiql/examples.ts';
 import { startApp } from '../support/app.ts';
 
 type App = Awaited<ReturnType<typeof startApp>>;
@@ -207,6 +214,18 @@ describe('limits of GraphQL', () => {
     }
   });
 
+  it('tells at a throttled sign-in how many are taken and when the next one is', async () => {
+    const query = 'mutation{logIn(input:{email:"throttled@limits.test",password:"wrong horse"}){token}}';
+    let answer = await app.graphql(query);
+    for (let tries = 1; answer.status !== 429 && tries < 20; tries += 1) answer = await app.graphql(query);
+    expect(answer.status).toBe(429);
+    expect(answer.body.errors?.[0]?.extensions).toMatchObject({ code: 'RATE_LIMITED', limit: 10 });
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(answer.headers.get('ratelimit-limit')).toBe('10');
+    expect(answer.headers.get('ratelimit-remaining')).toBe('0');
+    expect(answer.headers.get('ratelimit-reset')).toBe(answer.headers.get('retry-after'));
+  });
+
   it('introspection as tools ask for it passes the limits', async () => {
     const { getIntrospectionQuery } = await import('graphql');
     const query = getIntrospectionQuery({
@@ -216,6 +235,98 @@ describe('limits of GraphQL', () => {
       schemaDescription: true,
     });
     expect(await send(query)).toEqual({ status: 200, codes: [], errors: 0 });
+  });
+});
+
+describe('the cost of an operation', () => {
+  let schema: GraphQLSchema;
+  beforeAll(async () => {
+    schema = await buildParleySchema();
+  });
+
+  function isTaken(query: string, variables: Record<string, unknown> = {}): boolean {
+    const document = parse(query);
+    try {
+      checkCost(schema, document, getOperationAST(document)!, variables);
+      return true;
+    } catch (error) {
+      expect((error as { extensions?: unknown }).extensions).toEqual({ code: 'QUERY_TOO_COMPLEX' });
+      return false;
+    }
+  }
+
+  const ids = (count: number) => Array.from({ length: count }, (_, index) => `id-${index}`);
+  const listed = (count: number) => JSON.stringify(ids(count));
+  // Costs 1 + 1 + 50 for each of the ids.
+  const below = '{...on Conversation{messages(first:50){nodes{conversation{id}}}}}';
+  const channels = (size: number) => `{channels(first:${size}){nodes{id}}}`;
+
+  it.each<[string, string, Record<string, unknown>, boolean]>([
+    ['48 ids', `{nodes(ids:${listed(48)})${below}}`, {}, true],
+    ['100 ids', `{nodes(ids:${listed(100)})${below}}`, {}, false],
+    ['48 ids in a variable', `query($ids:[ID!]!){nodes(ids:$ids)${below}}`, { ids: ids(48) }, true],
+    ['100 ids in a variable', `query($ids:[ID!]!){nodes(ids:$ids)${below}}`, { ids: ids(100) }, false],
+    ['100 ids as a default', `query($ids:[ID!]!=${listed(100)}){nodes(ids:$ids)${below}}`, {}, false],
+    ['one id without a list', `{nodes(ids:"one")${below}}`, {}, true],
+    ['sources, small pages', `{sources${channels(100)}}`, {}, true],
+    [
+      'sources, a page in a page',
+      '{sources{channels(first:100){nodes{source{channels(first:1){nodes{id}}}}}}}',
+      {},
+      false,
+    ],
+    ['connected channels', '{connectedChannels{source{channels(first:100){nodes{source{id}}}}}}', {}, true],
+    [
+      'connected channels, deeper',
+      '{connectedChannels{source{channels(first:100){nodes{source{id} s:source{id}}}}}}',
+      {},
+      false,
+    ],
+    [
+      'nodes of a page count once',
+      '{conversations(first:100){nodes{contact{id} lastMessage{id} channel{id}}}}',
+      {},
+      true,
+    ],
+    [
+      'edges of a page count once',
+      '{conversations(first:100){edges{node{contact{id} lastMessage{id} channel{id}}}}}',
+      {},
+      true,
+    ],
+  ])('%s', (_name, query, variables, taken) => {
+    expect(isTaken(query, variables)).toBe(taken);
+  });
+
+  it.each(examples.map(({ query }) => [query]))('leaves the examples of the page alone', (query) => {
+    expect(isTaken(query)).toBe(true);
+  });
+
+  it.each(Object.entries({ ...airyCore, ...airySource }))('leaves %s alone at its largest page', (_name, row) => {
+    expect(isTaken(row.runs, { first: 100, last: 100, pageSize: 100 })).toBe(true);
+  });
+});
+
+describe('faults of the database', () => {
+  const fault = (message: string, code?: string): Error & { code?: string } =>
+    Object.assign(new Error(message), { code });
+
+  it.each<[string, Error & { code?: string }, string]>([
+    ['a server that says nothing', fault('Query read timeout'), 'UNAVAILABLE'],
+    ['a plan of an older schema', fault('cached plan must not change result type', '0A000'), 'UNAVAILABLE'],
+    ['a statement the server forgot', fault('prepared statement "p1" does not exist', '26000'), 'UNAVAILABLE'],
+    ['what PostgreSQL cannot do', fault('cannot do that', '0A000'), 'INTERNAL_SERVER_ERROR'],
+    ['a row that is there already', fault('duplicate key value violates "users_email"', '23505'), 'CONFLICT'],
+  ])('%s', (_name, error, code) => {
+    expect(toDomainError(error).code).toBe(code);
+    const wrapped = Object.assign(new Error('select 1 - failed', { cause: error }), { code: error.code });
+    expect(toDomainError(wrapped).code).toBe(code);
+  });
+
+  it('a row that is there already is told without its name', () => {
+    expect(toDomainError(fault('duplicate key value violates "users_email"', '23505')).message).toBe(
+      'it exists already',
+    );
   });
 });
 
