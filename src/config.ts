@@ -129,7 +129,7 @@ export const settingTable = {
   TRUST_PROXY: setting('Take the client address from X-Forwarded-For (on or off).', 'off', onOff.default(false)),
   CORS_ORIGINS: setting('Comma list of origins whose pages may call the API.', '(none)', origins.default([])),
   PUBLIC_URL: setting(
-    'Address under which clients reach this server, used in mails.',
+    'Address under which clients reach this server: used in mails, and the one other name that is answered to while HOST is loopback.',
     'http://HOST:PORT',
     httpOrigin.optional(),
   ),

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -54,6 +54,8 @@ const readyWithinMs = 60_000;
 const lockedWithinMs = 15_000;
 const stoppedWithinMs = 15_000;
 const maxLogBytes = 10_000_000;
+/** Folders of sockets that this process made, by the cluster whose server uses them. */
+const madeSocketFolders = new Map<string, string>();
 
 interface Running {
   /** Its connection tells other processes: somebody uses this server. */
@@ -88,7 +90,7 @@ export async function startEmbedded({ dataDir, log, parameters = {} }: StartEmbe
     },
     stopNow() {
       const server = readServer(home);
-      if (server) signal(server.pid, 'SIGINT');
+      if (server) signalServer(home, server.pid, 'SIGINT');
     },
   };
 }
@@ -234,8 +236,11 @@ async function startServer(home: EmbeddedHome, parameters: Record<string, string
   for (;;) {
     const host = makeSocketFolder(home);
     const complaint = await tryStart(home, host, parameters);
-    if (typeof complaint !== 'string') return { keeper: complaint, host };
-    if (host !== home.cluster) rmSync(host, { recursive: true, force: true });
+    if (typeof complaint !== 'string') {
+      if (host !== home.cluster) madeSocketFolders.set(home.cluster, host);
+      return { keeper: complaint, host };
+    }
+    if (host !== home.cluster) removeSocketFolder(host);
     // A killed server keeps its lock until it is reaped; and somebody may have started one beside us.
     if (!/lock file .* already exists/.test(complaint) || Date.now() > deadline) {
       throw new Error(`the embedded PostgreSQL did not start (see ${home.serverLog}): ${complaint}`);
@@ -327,21 +332,51 @@ async function isUsedBeside(client: pg.Client): Promise<boolean> {
   return true;
 }
 
-/** Stops by the number in `postmaster.pid`, since the server may be the child of an earlier process. */
+/**
+ * Stops by the number in `postmaster.pid`, since the server may be the child of an earlier process. Where we are root,
+ * that file belongs to a user with fewer rights: what it names is not signalled unless it is the server, and not deleted.
+ */
 async function stopServer(home: EmbeddedHome): Promise<void> {
   const server = readServer(home);
-  if (!server) return;
-  signal(server.pid, 'SIGINT');
+  if (!server || !signalServer(home, server.pid, 'SIGINT')) return;
   const started = Date.now();
   while (readServer(home)?.pid === server.pid && isAlive(server.pid)) {
     if (Date.now() - started > stoppedWithinMs) {
-      signal(server.pid, 'SIGQUIT');
+      signalServer(home, server.pid, 'SIGQUIT');
       break;
     }
     await sleep(15);
   }
-  const { socketFolder } = server;
-  if (socketFolder && socketFolder !== home.cluster) rmSync(socketFolder, { recursive: true, force: true });
+  const folder = madeSocketFolders.get(home.cluster);
+  madeSocketFolders.delete(home.cluster);
+  if (folder) removeSocketFolder(folder);
+}
+
+// Name by name: its owner, who is not root, may have put anything else there.
+function removeSocketFolder(folder: string): void {
+  try {
+    for (const name of [`.s.PGSQL.${port}`, `.s.PGSQL.${port}.lock`]) rmSync(join(folder, name), { force: true });
+    rmdirSync(folder);
+  } catch {
+    // Not as we made it, or gone already.
+  }
+}
+
+/** @returns false for a process that is not the server of this folder; it hears nothing */
+function signalServer(home: EmbeddedHome, pid: number, name: NodeJS.Signals): boolean {
+  if (!isServerOf(home, pid)) return false;
+  signal(pid, name);
+  return true;
+}
+
+function isServerOf({ cluster }: EmbeddedHome, pid: number): boolean {
+  if (process.platform !== 'linux') return !isAnotherProgram(pid);
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return !isAnotherProgram(pid) && words.some((word, index) => word === '-D' && words[index + 1] === cluster);
+  } catch {
+    return false;
+  }
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

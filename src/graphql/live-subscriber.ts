@@ -6,8 +6,11 @@ export interface PreparedResult {
   json: string;
 }
 
-/** How far a subscriber may fall behind before its socket is closed; it comes back with its cursor. */
-export const subscriberLimits = { events: 1_000, bytes: 4 * 1024 * 1024 } as const;
+/**
+ * How far a subscriber may fall behind before its socket is closed; it comes back with its cursor. `stallMs`: how long
+ * it may take nothing of the past that waits for it.
+ */
+export const subscriberLimits = { events: 1_000, bytes: 4 * 1024 * 1024, stallMs: 15_000 } as const;
 
 export interface SubscriberHooks {
   /** It listens no longer. Called once. */
@@ -28,6 +31,7 @@ export class Subscriber implements AsyncIterableIterator<PreparedResult, undefin
   #queue: PreparedResult[] | undefined;
   #head = 0;
   #bytes = 0;
+  #taken = 0;
   // While the past is replayed, what happens meanwhile waits here.
   #held: PreparedResult[] | undefined;
   #heldBytes = 0;
@@ -88,11 +92,19 @@ export class Subscriber implements AsyncIterableIterator<PreparedResult, undefin
     this.#checkBounds();
   }
 
-  /** Resolves when the client has taken everything, or left. */
-  drained(): Promise<void> {
+  /** Resolves when the client has taken everything, or left; one that takes nothing for `stallMs` is given up. */
+  drained(stallMs: number = subscriberLimits.stallMs): Promise<void> {
     if (this.#ended || this.backlog === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#drained = resolve;
+      let taken = this.#taken;
+      const watch = setInterval(() => {
+        if (this.#taken === taken) this.overflow();
+        taken = this.#taken;
+      }, stallMs).unref();
+      this.#drained = () => {
+        clearInterval(watch);
+        resolve();
+      };
     });
   }
 
@@ -148,6 +160,7 @@ export class Subscriber implements AsyncIterableIterator<PreparedResult, undefin
 
   #take(result: PreparedResult): void {
     this.#head += 1;
+    this.#taken += 1;
     this.#bytes -= result.json.length;
     if (this.#head < this.#queue!.length) {
       // Cut off what was taken now and then: shifting each time moves the whole rest.

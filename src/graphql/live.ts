@@ -23,6 +23,7 @@ import type { AdmittedOperation, Graph } from './execute.ts';
 import { graphLimits } from './limits.ts';
 import { type LiveField, liveFields } from './live-fields.ts';
 import { Group, renderEvent, renderReset, sharedCtx, sideBySide } from './live-group.ts';
+import { FairSlots, type Slot } from './live-slots.ts';
 import { type PreparedResult, Subscriber } from './live-subscriber.ts';
 
 export type { PreparedResult } from './live-subscriber.ts';
@@ -62,6 +63,8 @@ export interface Live {
 const maxReplay = 50_000;
 /** Subscribers whose past is read at once: after a restart all come back together. */
 const maxReplays = 8;
+/** How many of them may be of one user. */
+const maxReplaysOfUser = 2;
 /** Past results that may wait for a client before the replay waits for it. */
 const replayBacklog = 100;
 
@@ -85,7 +88,7 @@ class LiveGroups implements Live {
   readonly #unrouted = new Set<Group>();
   readonly #revokedListeners = new Set<(revoked: Revocation | undefined) => void>();
   readonly #endFeed: () => void;
-  readonly #replays = new Slots(maxReplays);
+  readonly #replays = new FairSlots(maxReplays, maxReplaysOfUser);
   #resets = 0;
 
   constructor(core: Core, graph: Graph, feed: EventFeed) {
@@ -105,7 +108,9 @@ class LiveGroups implements Live {
       onOverflow: caller.onOverflow,
     });
     if (cursor) {
-      void this.#replays.run(() => this.#replay(groupKey, group, member, cursor)).catch((error) => member.fail(error));
+      void this.#replays
+        .run(ownerOf(caller.principal), (slot) => this.#replay(groupKey, group, member, cursor, slot))
+        .catch((error) => member.fail(error));
     } else this.#join(groupKey, group, member, this.#feed.position);
     return member;
   }
@@ -203,7 +208,10 @@ class LiveGroups implements Live {
     made: Group,
     member: Subscriber,
     cursor: { epoch: string; position: EventPosition },
+    slot: Slot,
   ): Promise<void> {
+    // It left while it waited for its turn.
+    if (member.ended) return;
     const resets = this.#resets;
     const log = await readEventLog(this.#core);
     const lost =
@@ -222,7 +230,7 @@ class LiveGroups implements Live {
       if (batch.length < feedBatch) break;
       count += batch.length;
       if (count > maxReplay) return this.#beginAgain(key, made, member, `more than ${maxReplay} events were missed`);
-      await this.#renderPast(made, member, batch);
+      await this.#renderPast(made, member, batch, slot);
       position = batch.at(-1)!.position;
     }
 
@@ -236,14 +244,14 @@ class LiveGroups implements Live {
     while (!member.ended && comparePositions(position, until) < 0) {
       const batch = await readEvents(this.#core, position, feedBatch);
       const missing = batch.filter((event) => comparePositions(event.position, until) <= 0);
-      await this.#renderPast(group, member, missing);
+      await this.#renderPast(group, member, missing, slot);
       if (missing.length < feedBatch) break;
       position = missing.at(-1)!.position;
     }
     member.release();
   }
 
-  async #renderPast(group: Group, member: Subscriber, events: readonly LoggedEvent[]): Promise<void> {
+  async #renderPast(group: Group, member: Subscriber, events: readonly LoggedEvent[], slot: Slot): Promise<void> {
     const { epoch } = this.#feed;
     const routedTo = group.query.field.conversationId?.(group.query.args);
     const own = events.filter((event) => routedTo === undefined || event.conversationId === routedTo);
@@ -253,7 +261,7 @@ class LiveGroups implements Live {
         .slice(from, from + sideBySide)
         .map((event) => renderEvent(group.query, member.principal, event, epoch, shared, () => !member.ended));
       for (const result of await Promise.all(rendered)) if (result) member.pushPast(result);
-      if (member.backlog >= replayBacklog) await member.drained();
+      if (member.backlog >= replayBacklog) await slot.aside(() => member.drained());
     }
   }
 
@@ -265,28 +273,6 @@ class LiveGroups implements Live {
     const result = await renderReset(group.query, member.principal, reason, epoch, position);
     if (result) member.pushPast(result);
     member.release();
-  }
-}
-
-/** At most so many at once; the others wait their turn. */
-class Slots {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  async run(work: () => Promise<void>): Promise<void> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free += 1;
-    }
   }
 }
 
@@ -335,6 +321,11 @@ function afterVariable(prepared: PreparedDocument, root: FieldNode): string | un
     },
   });
   return uses === 1 ? name : undefined;
+}
+
+function ownerOf(principal: Principal): string {
+  if (principal.kind === 'user') return principal.userId;
+  return principal.kind === 'source' ? principal.sourceId : principal.kind;
 }
 
 function roleOf(principal: Principal): string {

@@ -10,6 +10,7 @@ import type { RestRoute } from '../rest/run-row.ts';
 import { requestIdOf } from './caller.ts';
 import { graphqlRoute } from './graphql-route.ts';
 import { healthRoutes } from './health.ts';
+import { isForUs, misdirected } from './host-name.ts';
 import { hasBody, lingering } from './json-body.ts';
 import { pageRoutes } from './pages.ts';
 import { restRoutes } from './rest-routes.ts';
@@ -85,6 +86,7 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
 
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' });
+    if (!isForUs(request.raw, core.settings)) return reply.code(misdirected.status).send(misdirected.body);
     // Without a body its type does not matter, not even to Fastify.
     if (!hasBody(request.raw)) delete request.raw.headers['content-type'];
     if (request.raw.rawHeaders.length / 2 > maxHeaders) {
@@ -123,7 +125,7 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
       origin: core.settings.corsOrigins,
       methods: ['GET', 'POST'],
       allowedHeaders: ['authorization', 'content-type', 'idempotency-key', 'x-request-id', 'x-requested-with'],
-      exposedHeaders: ['retry-after', 'x-request-id'],
+      exposedHeaders: ['retry-after', 'ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'x-request-id'],
       maxAge: 600,
     });
   }
@@ -142,6 +144,8 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
       );
     else if (pathOf(request.url) !== '/graphql')
       socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
+    else if (!isForUs(request, core.settings))
+      socket.end(handWritten(misdirected.status, 'Misdirected Request', misdirected.body));
     else sockets.accept(request, socket, head);
   });
   await app.ready();
@@ -238,10 +242,12 @@ function answerClientError(
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const [status, reason, message] = clientErrors[error.code ?? ''] ?? [400, 'Bad Request', 'this is not valid HTTP'];
   if (socket.writable && !socket._httpMessage?.headersSent) {
-    const body = JSON.stringify({ message });
-    socket.write(
-      `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json; charset=utf-8\r\nx-content-type-options: nosniff\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-    );
+    socket.write(handWritten(status, reason, { message }));
   }
   socket.destroySoon();
+}
+
+function handWritten(status: number, reason: string, answer: { message: string }): string {
+  const body = JSON.stringify(answer);
+  return `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json; charset=utf-8\r\nx-content-type-options: nosniff\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
 }

@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
 import helmet from '@fastify/helmet';
 import files from '@fastify/static';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 
 const year = 365 * 86_400;
+/** Of a built asset: it stands in no folder and leads to none. */
+const assetName = /^[\w-][\w.-]*$/;
 
 /** The built pages under `webDir`: the GraphQL IDE and its assets, whose names change with their content. */
 export async function pageRoutes(
@@ -30,16 +32,16 @@ export async function pageRoutes(
       },
       hsts: isProduction,
     });
-    const sendPage = (reply: FastifyReply, file: string, cacheControl: string) => {
-      if (!isBuilt || !existsSync(`${webDir}/${file}`)) {
-        return reply.code(404).send({ message: 'this page is not here; the pages are built by: npm run build' });
-      }
-      return reply.header('cache-control', cacheControl).sendFile(file);
-    };
     pages.get('/', async (_request, reply) => reply.redirect('/graphiql', 302));
-    pages.get('/graphiql', async (_request, reply) => sendPage(reply, 'graphiql/index.html', 'no-cache'));
-    pages.get<{ Params: { '*': string } }>('/assets/*', async (request, reply) =>
-      sendPage(reply, `assets/${request.params['*']}`, `public, max-age=${year}, immutable`),
-    );
+    pages.get('/graphiql', async (_request, reply) => {
+      if (!existsSync(`${webDir}/graphiql/index.html`))
+        return reply.code(404).send({ message: 'this page is not here; the pages are built by: npm run build' });
+      return reply.header('cache-control', 'no-cache').sendFile('graphiql/index.html');
+    });
+    pages.get<{ Params: { '*': string } }>('/assets/*', async (request, reply) => {
+      const name = request.params['*'];
+      if (!assetName.test(name) || !existsSync(`${webDir}/assets/${name}`)) return reply.callNotFound();
+      return reply.header('cache-control', `public, max-age=${year}, immutable`).sendFile(`assets/${name}`);
+    });
   });
 }

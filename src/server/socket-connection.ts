@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { WebSocket as GraphSocket } from 'graphql-ws';
 import type { Logger } from 'pino';
 import type { RawData, WebSocket } from 'ws';
@@ -22,7 +23,8 @@ export class Connection {
   readonly #id: string;
   #requests = 0;
   #expiry: NodeJS.Timeout | undefined;
-  #isAlive = true;
+  /** What the last ping said, until its pong has come. */
+  #pinged: Buffer | undefined;
   // Results that are on their way through graphql-ws, by the number in their marker.
   readonly #marked = new Map<number, string>();
   #marks = 0;
@@ -34,8 +36,9 @@ export class Connection {
     this.#id = id;
     // A broken frame closes the socket by itself, with the code of the fault.
     ws.on('error', () => {});
-    ws.on('pong', () => {
-      this.#isAlive = true;
+    // Only an answer counts: pongs without a ping may come from a client that reads nothing.
+    ws.on('pong', (data) => {
+      if (this.#pinged?.equals(data)) this.#pinged = undefined;
     });
   }
 
@@ -73,9 +76,12 @@ export class Connection {
 
   ping(): void {
     if (!this.isOpen) return;
-    if (this.#isAlive) this.#ws.ping();
-    else this.#ws.terminate();
-    this.#isAlive = false;
+    if (this.#pinged) {
+      this.#ws.terminate();
+      return;
+    }
+    this.#pinged = randomBytes(8);
+    this.#ws.ping(this.#pinged);
   }
 
   release(): void {

@@ -153,6 +153,28 @@ describe('the embedded database', () => {
     expect(existsSync(server.connection.host)).toBe(false);
   });
 
+  it('neither signals nor deletes what its own server files name wrongly', async () => {
+    const server = await start();
+    const written = readFileSync(serverFile(), 'utf8');
+    const bystander = spawn(process.execPath, ['-e', 'process.stdin.resume()']);
+    children.push(bystander);
+    const precious = join(dataDir, 'precious');
+    mkdirSync(precious);
+    writeFileSync(join(precious, 'file'), 'kept');
+    const lines = written.split('\n');
+    lines[0] = String(bystander.pid);
+    lines[4] = precious;
+    // The server's user may write this file; we may be root.
+    writeFileSync(serverFile(), lines.join('\n'));
+
+    server.stopNow();
+    await server.stop();
+    writeFileSync(serverFile(), written);
+    expect(existsSync(join(precious, 'file'))).toBe(true);
+    bystander.stdin.end();
+    expect(await once(bystander, 'close')).toEqual([0, null]);
+  });
+
   it('refuses a cluster of another version instead of touching it', async () => {
     mkdirSync(join(dataDir, 'postgres'));
     writeFileSync(join(dataDir, 'postgres', 'PG_VERSION'), '15\n');

@@ -1,4 +1,4 @@
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startApp } from '../support/app.ts';
@@ -67,6 +67,79 @@ describe('the HTTP front', () => {
       const response = await fetch(`${app.url}${path}`, { method: 'POST' });
       expect([path, response.status]).toEqual([path, 404]);
     }
+  });
+
+  /** Sends path and headers as they are; `fetch` would tidy the one and refuse to set the other. */
+  function ask(url: string, path: string, headers: Record<string, string> = {}) {
+    return new Promise<{ status: number; body: string }>((resolve, reject) => {
+      const { hostname, port } = new URL(url);
+      const asking = request({ hostname, port, path, headers });
+      const answer = (response: IncomingMessage) => {
+        let body = '';
+        response.setEncoding('utf8').on('data', (text: string) => {
+          body += text;
+        });
+        response.on('end', () => resolve({ status: response.statusCode!, body }));
+      };
+      asking.on('response', answer).on('upgrade', (response, socket) => {
+        socket.destroy();
+        answer(response);
+      });
+      asking.on('error', reject).end();
+    });
+  }
+
+  it('answers an asset that is not there as any other address, whatever lies on the disk', async () => {
+    const usual = await ask(app.url, '/nothing.here');
+    expect(usual.status).toBe(404);
+    for (const name of [
+      '../../../../../../etc/passwd',
+      '../../../../../../etc/none',
+      '../graphiql/index.html',
+      '..',
+      '.',
+      '',
+      'none.js',
+    ])
+      expect([name, await ask(app.url, `/assets/${name}`)]).toEqual([name, usual]);
+  });
+
+  describe('on a loopback address', () => {
+    const upgrade = {
+      connection: 'upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': 'x3JJHMbDL1EzLkh9GBhXDw==',
+    };
+
+    it.each([
+      'evil.example',
+      'evil.example:80',
+      '127.0.0.1.evil.example',
+      'localhost@evil.example',
+      '10.0.0.1',
+      '[::2]:1',
+    ])('refuses the name "%s", which may be bound to it by anybody', async (host) => {
+      for (const [path, headers] of [
+        ['/health/live', {}],
+        ['/graphql', upgrade],
+      ] as const) {
+        const { status, body } = await ask(app.url, path, { ...headers, host });
+        expect([path, status]).toEqual([path, 421]);
+        expect(JSON.parse(body)).toEqual({ message: expect.stringContaining('PUBLIC_URL') });
+      }
+    });
+
+    it.each(['127.0.0.1', 'localhost:1', 'LOCALHOST', '[::1]:4000'])('answers to %s', async (host) => {
+      expect((await ask(app.url, '/health/live', { host })).status).toBe(200);
+    });
+
+    it('answers to the name of PUBLIC_URL', async () => {
+      const own = await startApp({ settings: { publicUrl: 'https://inbox.example' } });
+      expect((await ask(own.url, '/health/live', { host: 'inbox.example' })).status).toBe(200);
+      expect((await ask(own.url, '/health/live', { host: 'evil.example' })).status).toBe(421);
+      await own.stop();
+    });
   });
 
   it('tells nothing about itself and lets no other origin in', async () => {

@@ -1,12 +1,16 @@
+import { EventEmitter } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { sql } from 'kysely';
+import { pino } from 'pino';
 import WebSocket from 'ws';
 import { registerTokenKind } from '../../src/domain/authentication.ts';
 import { systemCtx } from '../../src/domain/context.ts';
 import { appendEvents, type DomainEvent } from '../../src/domain/events.ts';
 import { rows } from '../../src/domain/statement.ts';
 import { transaction } from '../../src/domain/transaction.ts';
+import { FairSlots } from '../../src/graphql/live-slots.ts';
 import { Subscriber, subscriberLimits } from '../../src/graphql/live-subscriber.ts';
+import { Connection } from '../../src/server/socket-connection.ts';
 import { startApp } from '../support/app.ts';
 
 type App = Awaited<ReturnType<typeof startApp>>;
@@ -302,6 +306,67 @@ describe('GraphQL over WebSocket', () => {
   });
 });
 
+describe('a ping', () => {
+  it('is answered by its own pong only', () => {
+    const ws = Object.assign(new EventEmitter(), {
+      OPEN: 1,
+      readyState: 1,
+      pings: [] as Buffer[],
+      isCut: false,
+      ping: (data: Buffer) => void ws.pings.push(data),
+      terminate: () => {
+        ws.isCut = true;
+      },
+    });
+    const connection = new Connection(ws as unknown as WebSocket, {
+      address: '',
+      id: '',
+      log: pino({ enabled: false }),
+    });
+    connection.ping();
+    ws.emit('pong', ws.pings[0]);
+    connection.ping();
+    expect([ws.isCut, ws.pings.length]).toEqual([false, 2]);
+    // Who does not read cannot know the second one.
+    for (const guess of [ws.pings[0], Buffer.alloc(0)]) ws.emit('pong', guess);
+    connection.ping();
+    expect(ws.isCut).toBe(true);
+  });
+});
+
+describe('slots of replays', () => {
+  it('leave room for others, whoever waits first, and come back while a client is waited for', async () => {
+    const slots = new FairSlots(3, 2);
+    const begun: string[] = [];
+    const ends: (() => void)[] = [];
+    const begin = (owner: string) =>
+      slots.run(owner, async () => {
+        begun.push(owner);
+        await new Promise<void>((resolve) => ends.push(resolve));
+      });
+    const all = ['a', 'a', 'a', 'a', 'b', 'c'].map(begin);
+    await settle();
+    expect(begun).toEqual(['a', 'a', 'b']);
+    for (let ended = 0; ended < 6; ended += 1) {
+      ends[ended]!();
+      await settle();
+    }
+    await Promise.all(all);
+    expect(begun.slice(3).sort()).toEqual(['a', 'a', 'c']);
+
+    const reads: (() => void)[] = [];
+    const slow = Array.from({ length: 2 }, () =>
+      slots.run('a', (slot) => slot.aside(() => new Promise<void>((resolve) => reads.push(resolve)))),
+    );
+    await slots.run('a', async () => {
+      for (const read of reads) read();
+    });
+    await Promise.all(slow);
+  });
+
+  const settle = () => new Promise((resolve) => setImmediate(resolve));
+});
+
 describe('a slow subscriber', () => {
   const slow = () => {
     let overflows = 0;
@@ -332,6 +397,22 @@ describe('a slow subscriber', () => {
     expect(overflows()).toBe(0);
     subscriber.push({ json });
     expect(overflows()).toBe(1);
+  });
+
+  it('is given up when it takes nothing of the past any more', async () => {
+    const { subscriber, overflows } = slow();
+    for (let index = 0; index < 3; index += 1) subscriber.pushPast({ json: '{}' });
+    await subscriber.drained(20);
+    expect([overflows(), subscriber.ended]).toEqual([1, true]);
+  });
+
+  it('may take its time as long as it takes something', async () => {
+    const { subscriber, overflows } = slow();
+    for (let index = 0; index < 3; index += 1) subscriber.pushPast({ json: '{}' });
+    const drained = subscriber.drained(60_000);
+    for (let index = 0; index < 3; index += 1) await subscriber.next();
+    await drained;
+    expect([overflows(), subscriber.ended]).toEqual([0, false]);
   });
 
   it('gets everything in order, and a waiting `next` ends with `return`', async () => {

@@ -281,12 +281,40 @@ describe('subscriptions', () => {
     expect(sequences).toEqual(Array.from({ length: pouring }, (_, index) => index + 2));
   });
 
-  /** Messages of 60 kB, more than the sockets of both sides hold; how many. */
-  async function pour(source: MadeSource, place: Record<string, unknown>): Promise<number> {
+  it('of clients that do not read hold up nobody who resumes', async () => {
+    const source = await app.make.source();
+    const conversation = await app.make.conversation({ source });
+    const after = await cursorNow();
+    await pour(source, conversation.place, 20_000, 45);
+    const agent = (await app.make.user({ role: 'AGENT' })).token;
+    const slow = await Promise.all(Array.from({ length: 10 }, () => slowSocket(app.wsUrl, agent)));
+    const variables = { id: conversation.id, after };
+    for (const { ws } of slow)
+      ws.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query: conversationStream, variables } }));
+    // They look alive: pongs need no reading.
+    const pongs = setInterval(() => {
+      for (const { ws } of slow) ws.pong();
+    }, 500);
+
+    for (const token of [admin, agent]) {
+      const stream = app.subscribe(conversationStream, { token, variables });
+      expect((await stream.next()).message.sequence).toBe(2);
+      stream.close();
+    }
+    clearInterval(pongs);
+    for (const { ws } of slow) ws.terminate();
+  });
+
+  /** Messages, more than the sockets of both sides hold; how many. */
+  async function pour(
+    source: MadeSource,
+    place: Record<string, unknown>,
+    bytes = 60_000,
+    batches = 30,
+  ): Promise<number> {
     const perBatch = 15;
-    const batches = 30;
     for (let batch = 0; batch < batches; batch += 1) {
-      const content = { text: 'x'.repeat(60_000) };
+      const content = { text: 'x'.repeat(bytes) };
       await app.make.webhook(source, { messages: Array.from({ length: perBatch }, () => message(place, { content })) });
     }
     return perBatch * batches;

@@ -251,7 +251,7 @@ describe('J: tokens', () => {
       for (const path of ['/conversations.list', '/graphql']) {
         const body = '{"query":"{viewer{id}}"}';
         const answer = await raw(
-          `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n${lines.join('\r\n')}\r\nconnection: close\r\n\r\n${body}`,
+          `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n${lines.join('\r\n')}\r\nconnection: close\r\n\r\n${body}`,
         );
         if (path === '/graphql') expect(answer).toContain('UNAUTHENTICATED');
         else expect([answer.split(' ')[1], answer.split('\r\n\r\n')[1]]).toEqual(['403', '']);
@@ -263,7 +263,7 @@ describe('J: tokens', () => {
     await expectRefused(app, userToken({ filler: 'x'.repeat(9_000) }));
     const huge = 'x'.repeat(1024 * 1024);
     for (const path of ['/conversations.list', '/graphql']) {
-      const answer = await raw(`POST ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${huge}\r\n\r\n`);
+      const answer = await raw(`POST ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${huge}\r\n\r\n`);
       expect(answer.split(' ')[1]).toBe('431');
     }
     expect(await new GraphSocket(app.wsUrl).init({ authorization: huge })).toBe(1009);
