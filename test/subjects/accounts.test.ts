@@ -118,13 +118,25 @@ describe('accounts', () => {
       expect(count).toBe(1);
     });
 
-    it.each(['', 'a', '@', 'a@', '@b', 'a@b@c', 'a b@c', 'a@b\nc', `${'a'.repeat(320)}@b`])(
-      'refuses the e-mail address %j and names the field',
-      async (email) => {
-        const refused = await signUp(email);
-        expect([refused.status, refused.body.errors.map((one: Json) => one.path)]).toEqual([400, ['email']]);
-      },
-    );
+    it.each([
+      ...['', 'a', '@', 'a@', '@b', 'a@b@c', 'a b@c', 'a@b\nc', `${'a'.repeat(320)}@b`],
+      // What a mail program reads as a list, a name, a comment or a group.
+      ...[
+        'a@b.test,c',
+        'a,b@c.test',
+        'a;b@c.test',
+        '<a@b.test>',
+        'a(b)@c.test',
+        '"a"@b.test',
+        'a，b@c.test',
+        'a\u00A8@b.test',
+      ],
+      // 320 characters as they come, many more by their compatibility form.
+      `${'\uFDFA'.repeat(200)}@b`,
+    ])('refuses the e-mail address %j and names the field', async (email) => {
+      const refused = await signUp(email);
+      expect([refused.status, refused.body.errors.map((one: Json) => one.path)]).toEqual([400, ['email']]);
+    });
 
     it('tells all faults at once', async () => {
       const refused = await signUp('x', { password: ' ', first_name: '', last_name: 'x'.repeat(256) });
@@ -197,6 +209,42 @@ describe('accounts', () => {
       });
       expect((await signUp(newEmail(), { password: 'x'.repeat(15) }, own)).status).toBe(200);
       await own.stop();
+    });
+  });
+
+  // NFKC takes time by the square of the marks that follow each other: these took 1.2 s of the one thread.
+  describe('text that is made to be slow in NFKC', () => {
+    const marks = (count: number) => `a${'\u0301'.repeat(count)}${'\u0323'.repeat(count)}`;
+    const slow = marks(24_000);
+
+    it.each<[string, number, () => Json]>([
+      ['users.login', 401, () => ({ email: slow, password })],
+      ['users.login', 401, () => ({ email: newEmail(), password: slow })],
+      ['users.signup', 400, () => account(slow)],
+      ['users.signup', 400, () => account(newEmail(), { password: slow })],
+      ['users.request-password-reset', 200, () => ({ email: slow })],
+      ['users.password-reset', 400, () => ({ token: 'x', new_password: slow })],
+    ])('%s answers %i without holding up the others', async (name, status, body) => {
+      await app.rest(name, body());
+      const used = process.threadCpuUsage();
+      const [answer, trivial] = await Promise.all([app.rest(name, body()), fetch(`${app.url}/health/live`)]);
+      const { user, system } = process.threadCpuUsage(used);
+      expect([answer.status, trivial.status]).toEqual([status, 200]);
+      expect((user + system) / 1_000).toBeLessThan(50);
+    });
+
+    it('takes the same time at the longest that is looked at', async () => {
+      const longest = marks(1_023);
+      await logIn(newEmail(), longest);
+      const used = process.threadCpuUsage();
+      expect((await logIn(newEmail(), longest)).status).toBe(401);
+      const { user, system } = process.threadCpuUsage(used);
+      expect((user + system) / 1_000).toBeLessThan(50);
+    });
+
+    it('is a failed login like another for an address that is too long', async () => {
+      const [long, unknown] = [await logIn(`${'a'.repeat(320)}@b`), await logIn(newEmail())];
+      expect([long.status, long.text]).toEqual([unknown.status, unknown.text]);
     });
   });
 
@@ -357,6 +405,48 @@ describe('accounts', () => {
       expect((await from('198.51.100.7, 203.0.113.77')).status).toBe(401);
       await behind.stop();
     });
+  });
+
+  describe('the throttle of sign-ups', () => {
+    const signUps = (count: number) => Promise.all(Array.from({ length: count }, () => signUp(newEmail())));
+
+    it('holds an address back after fifty, and its logins go on', async () => {
+      for (let count = 0; count < 5; count += 1) {
+        expect((await signUps(10)).map(statusOf)).toEqual(Array(10).fill(200));
+      }
+      const email = newEmail();
+      const refused = await signUp(email);
+      expect([refused.status, refused.body]).toEqual([429, { message: expect.any(String) }]);
+      expect(Number(refused.headers.get('retry-after'))).toBe(5);
+      expect((await logIn(email, 'wrong horse')).status).toBe(401);
+    });
+
+    it('does not count what is refused for its fields', async () => {
+      for (let count = 0; count < 51; count += 1) expect((await signUp('x')).status).toBe(400);
+      expect((await signUp(newEmail())).status).toBe(200);
+    });
+  });
+
+  it('keeps turns for logins in a flood of sign-ups, and for sign-ups in a flood of logins', async () => {
+    const email = newEmail();
+    await signUp(email);
+    const flood = Array.from({ length: 60 }, () => signUp(newEmail()));
+    const login = await logIn(email);
+    expect(login.status).toBe(200);
+    expect(new Set((await Promise.all(flood)).map(statusOf))).toEqual(new Set([200, 503]));
+    await execute('delete from login_throttle');
+    const logins = Array.from({ length: 60 }, () => logIn(email));
+    expect((await signUp(newEmail())).status).toBe(200);
+    expect(new Set((await Promise.all(logins)).map(statusOf))).toEqual(new Set([200, 503]));
+  });
+
+  it('keeps no row of an attempt that is refused for its address', async () => {
+    await logIn(newEmail(), 'wrong horse');
+    await execute("update login_throttle set blocked_until = now() + interval '1 minute'");
+    const count = async () => ((await execute('select count(*)::int from login_throttle')) as Json)[0].count;
+    const before = await count();
+    const statuses = await Promise.all(Array.from({ length: 5 }, () => logIn(newEmail())));
+    expect([statuses.map(statusOf), await count()]).toEqual([Array(5).fill(429), before]);
   });
 
   it('A4: answers a flood of sign-ins with 503 and Retry-After, and the others stay quick', async () => {

@@ -122,7 +122,9 @@ describe('R: how a body comes to the older contracts', () => {
       'transfer-encoding: identity, chunked, x',
       'transfer-encoding: xchunked',
     ])('is told as %j is 400, and the connection ends', async (lines) => {
-      const { status } = await raw(`${head(`${typed}\r\n${lines}`)}{}GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n`);
+      const { status } = await raw(
+        `${head(`${typed}\r\n${lines}`)}{}GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n`,
+      );
       expect(status).toBe(400);
     });
 

@@ -5,13 +5,17 @@ import { createTransport } from 'nodemailer';
 import type { Logger } from 'pino';
 import type { Mail, Mailer } from '../../domain/mail.ts';
 
+// The library would wait for minutes, and a stop waits for the mails under way. The URL may say otherwise.
+const timeLimits = { connectionTimeout: 10_000, greetingTimeout: 10_000, socketTimeout: 10_000 };
+
 /** The mailer of the operator's SMTP server; with none, mails are written to a folder and the log says where. */
 export function createMailer(settings: { smtpUrl?: string; mailFrom: string; dataDir: string }, log: Logger): Mailer {
   if (settings.smtpUrl === undefined) return folderMailer(join(settings.dataDir, 'mail'), settings.mailFrom, log);
-  const transport = createTransport(settings.smtpUrl, { from: settings.mailFrom });
+  const transport = createTransport({ url: settings.smtpUrl, ...timeLimits }, { from: settings.mailFrom });
   return {
     async send(mail) {
-      await transport.sendMail(mail);
+      // As one address, not as text, which may be read as a list of several.
+      await transport.sendMail({ ...mail, to: { name: '', address: mail.to } });
     },
   };
 }

@@ -6,7 +6,7 @@ import { InvalidInput, Unavailable } from '../../errors.ts';
 import { sha256Hex } from '../../secrets.ts';
 import { rows } from '../../statement.ts';
 import { transaction } from '../../transaction.ts';
-import { checkNewPassword, hashPassword } from './password.ts';
+import { checkNewPassword, hashPassword, withPasswordTurn } from './password.ts';
 import { countAttempt, startWait } from './throttle.ts';
 import { signToken, verifyToken } from './token.service.ts';
 import { UserAccount } from './user.entity.ts';
@@ -25,6 +25,7 @@ const mostMails = 100;
 export async function requestPasswordReset(ctx: Ctx, input: { email: string }): Promise<void> {
   allow(ctx, 'requestPasswordReset');
   const key = emailKey(input.email);
+  if (key === null) return;
   if (ctx.core.background.size >= mostMails) throw new Unavailable();
   const work = mailResetToken(ctx, key).catch((error: unknown) => {
     ctx.core.log.error({ err: error, requestId: ctx.requestId }, 'the mail of a password reset could not be sent');
@@ -80,7 +81,7 @@ export async function resetPassword(ctx: Ctx, input: { token: string; newPasswor
   allow(ctx, 'resetPassword');
   checkNewPassword(input.newPassword, ctx.core.settings.passwordMinLength, 'newPassword');
   const tokenId = resetTokenId(ctx, input.token);
-  const passwordHash = await hashPassword(input.newPassword);
+  const passwordHash = await withPasswordTurn('newPassword', () => hashPassword(input.newPassword));
   const userId = await transaction(ctx, async (tx) => {
     const [used] = await rows<{ user_id: string; valid: boolean }>(
       tx.em,

@@ -34,10 +34,13 @@ interface Counted {
 export async function countAttempt(ctx: Ctx, throttles: Throttle[]): Promise<number> {
   const keys = throttles.map(keyOf).sort();
   return transaction(ctx, async (tx) => {
+    // Nothing for an attempt that is refused: whoever is blocked must not fill the table with the names that they try.
     await rows(
       tx.em,
       sql`insert into login_throttle (throttle_key, failures, window_ends_at)
-          select key, 0, now() from unnest(${keys}::text[]) key on conflict do nothing`,
+          select key, 0, now() from unnest(${keys}::text[]) key
+          where not exists (select from login_throttle where throttle_key = any(${keys}::text[]) and blocked_until > now())
+          on conflict do nothing`,
     );
     const counted = await rows<Counted>(
       tx.em,

@@ -41,28 +41,42 @@ export class LoginFailed extends Unauthenticated {
 const userTokenSeconds = 86_400;
 const longestName = 255;
 const longestEmail = 320;
+const signUpsPerAddress = 50;
 
-/** What "the same e-mail address" means: no case, compatibility forms folded, no blanks around it. */
-export function emailKey(email: string): string {
+/**
+ * What "the same e-mail address" means: no case, compatibility forms folded, no blanks around it. Null when it is longer
+ * than any account's.
+ */
+export function emailKey(email: string): string | null {
+  const trimmed = email.trim();
+  // Before NFKC, which takes time by the square of the marks that follow each other.
+  if (trimmed.length > longestEmail) return null;
   // Again after the lower case: some letters have a composed form in lower case only.
-  return email.normalize('NFKC').trim().toLowerCase().normalize('NFKC');
+  const key = trimmed.normalize('NFKC').trim().toLowerCase().normalize('NFKC');
+  return key.length > longestEmail ? null : key;
 }
 
 /**
  * Makes an account and signs it in. The first account of an installation is ADMIN, whoever wins; later ones get
  * `SIGNUP_ROLE`, and need `SIGNUP_MODE` open.
  *
- * @throws EmailInUse
+ * @throws EmailInUse @throws RateLimited after too many from one address
  */
 export async function signUp(ctx: Ctx, input: NewUser): Promise<Session> {
   allow(ctx, 'signUp');
   if (ctx.core.settings.signupMode !== 'open') throw new Forbidden('signing up is closed, ask an administrator');
-  checkNewUser(ctx.core, input);
-  const passwordHash = await hashPassword(input.password);
+  const key = checkNewUser(ctx.core, input);
+  const throttles = [{ who: `signup address ${ctx.address}`, limit: signUpsPerAddress }];
+  const passwordHash = await withPasswordTurn('newPassword', async () => {
+    const waitMs = await countAttempt(ctx, throttles);
+    if (waitMs > 0) throw new RateLimited('too many sign-ups, wait before the next one', waitMs, signUpsPerAddress);
+    await startWait(ctx, throttles);
+    return hashPassword(input.password);
+  });
   const user = await transaction(ctx, async (tx) => {
     const id = newId();
     const role = (await isFirst(tx, id)) ? 'ADMIN' : ctx.core.settings.signupRole;
-    return insertUser(tx, { ...input, id, role, passwordHash });
+    return insertUser(tx, { ...input, id, role, emailKey: key, passwordHash });
   });
   return { user, token: userToken(ctx.core, user) };
 }
@@ -70,12 +84,12 @@ export async function signUp(ctx: Ctx, input: NewUser): Promise<Session> {
 /** Makes an account for the operator's command line. @throws EmailInUse */
 export async function createUser(ctx: Ctx, input: NewUser & { role: Role }): Promise<UserAccount> {
   if (ctx.principal.kind !== 'system') throw new Forbidden();
-  checkNewUser(ctx.core, input);
-  const passwordHash = await hashPassword(input.password);
+  const key = checkNewUser(ctx.core, input);
+  const passwordHash = await withPasswordTurn('newPassword', () => hashPassword(input.password));
   return transaction(ctx, async (tx) => {
     const id = newId();
     await isFirst(tx, id);
-    return insertUser(tx, { ...input, id, passwordHash });
+    return insertUser(tx, { ...input, id, emailKey: key, passwordHash });
   });
 }
 
@@ -90,12 +104,12 @@ async function isFirst(tx: Tx, userId: string): Promise<boolean> {
 
 async function insertUser(
   tx: Tx,
-  user: NewUser & { id: string; role: Role; passwordHash: string },
+  user: NewUser & { id: string; role: Role; emailKey: string; passwordHash: string },
 ): Promise<UserAccount> {
   const created = tx.em.create(UserAccount, {
     id: user.id,
     email: user.email.trim(),
-    emailKey: emailKey(user.email),
+    emailKey: user.emailKey,
     passwordHash: user.passwordHash,
     firstName: user.firstName.trim(),
     lastName: user.lastName.trim(),
@@ -115,10 +129,15 @@ async function insertUser(
   return created;
 }
 
-function checkNewUser(core: Core, input: NewUser): void {
+// None of what mail programs read as a list, a name or a comment.
+const emailPattern = /^[^\s@,;<>()"]+@[^\s@,;<>()"]+$/;
+
+/** @returns the e-mail's key @throws InvalidInput with all faults at once */
+function checkNewUser(core: Core, input: NewUser): string {
   const faults: Fault[] = [];
-  const email = input.email.trim();
-  if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > longestEmail) {
+  const key = emailKey(input.email);
+  // The key too: a full-width comma may become a plain one on the way.
+  if (key === null || !emailPattern.test(input.email.trim()) || !emailPattern.test(key)) {
     faults.push({ path: 'email', message: 'must be an e-mail address such as grace@example.com' });
   }
   for (const path of ['firstName', 'lastName'] as const) {
@@ -134,7 +153,8 @@ function checkNewUser(core: Core, input: NewUser): void {
     if (!(error instanceof InvalidInput)) throw error;
     faults.push(...error.faults);
   }
-  if (faults.length > 0) throw new InvalidInput(faults);
+  if (key === null || faults.length > 0) throw new InvalidInput(faults);
+  return key;
 }
 
 const loginsPerAccount = 10;
@@ -147,12 +167,13 @@ const loginsPerAddress = 100;
  */
 export async function logIn(ctx: Ctx, input: { email: string; password: string }): Promise<Session> {
   allow(ctx, 'logIn');
-  const key = emailKey(input.email).slice(0, longestEmail);
+  const key = emailKey(input.email);
+  if (key === null) throw new LoginFailed();
   const throttles = [
     { who: `login ${key}`, limit: loginsPerAccount },
     { who: `login address ${ctx.address}`, limit: loginsPerAddress },
   ];
-  const user = await withPasswordTurn(async () => {
+  const user = await withPasswordTurn('login', async () => {
     const waitMs = await countAttempt(ctx, throttles);
     if (waitMs > 0)
       throw new RateLimited('too many failed sign-ins, wait before the next try', waitMs, loginsPerAccount);
