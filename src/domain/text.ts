@@ -1,4 +1,5 @@
-const largestJson = 65_536;
+/** Bytes of a JSON value that a caller wants stored. */
+export const largestJson = 65_536;
 const deepestJson = 64;
 // In what JSON.stringify wrote: the escape of NUL or of a lone surrogate, not preceded by an escaped backslash.
 const unstorableEscape = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;

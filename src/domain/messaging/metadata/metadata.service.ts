@@ -22,22 +22,49 @@ function emptyObject(): Metadata {
  * dots in a key nest, and a later scalar beats an earlier subtree.
  */
 export function mergeMetadata(before: Metadata, patch: Metadata): Metadata {
-  const merged = Object.assign(emptyObject(), before);
-  for (const [dotted, value] of Object.entries(patch)) {
-    const [key, ...rest] = dotted.split('.') as [string, ...string[]];
-    if (rest.length > deepestPath) throw new InvalidInput('metadata', `keys may nest at most ${deepestPath} levels`);
-    const inner: unknown = rest.length === 0 ? value : Object.assign(emptyObject(), { [rest.join('.')]: value });
-    if (inner === null) delete merged[key];
-    else if (isObject(inner)) {
-      const present = merged[key];
-      const child = mergeMetadata(isObject(present) ? present : emptyObject(), inner);
-      const isEmptied = Object.keys(child).length === 0 && Object.keys(inner).length > 0;
-      if (!isEmptied) merged[key] = child;
-      // Removing the last key of a subtree removes the subtree; a scalar has none to remove and stays.
-      else if (isObject(present)) delete merged[key];
-    } else merged[key] = inner;
-  }
+  const merged = copyOf(before);
+  mergeInto(merged, patch);
   return merged;
+}
+
+/** A copy that may be merged into. Lists are values, kept as they are. */
+export function copyOf(metadata: Metadata): Metadata {
+  const copy = emptyObject();
+  for (const [key, value] of Object.entries(metadata)) copy[key] = isObject(value) ? copyOf(value) : value;
+  return copy;
+}
+
+/** The same, in place: many patches of one subject cost what they hold, not what the subject holds. */
+export function mergeInto(target: Metadata, patch: Metadata): void {
+  for (const [dotted, value] of Object.entries(patch)) {
+    const path = dotted.split('.');
+    if (path.length > deepestPath + 1) {
+      throw new InvalidInput('metadata', `keys may nest at most ${deepestPath} levels`);
+    }
+    setAt(target, path, 0, value);
+  }
+}
+
+function setAt(target: Metadata, path: string[], at: number, value: unknown): void {
+  const key = path[at]!;
+  const isLast = at === path.length - 1;
+  if (isLast && value === null) delete target[key];
+  else if (isLast && !isObject(value)) target[key] = value;
+  else {
+    const present = target[key];
+    const child = isObject(present) ? present : emptyObject();
+    if (isLast) mergeInto(child, value as Metadata);
+    else setAt(child, path, at + 1, value);
+    const saysNothing = isLast && isEmpty(value as Metadata);
+    if (saysNothing || !isEmpty(child)) target[key] = child;
+    // Removing the last key of a subtree removes the subtree; a scalar has none to remove and stays.
+    else if (isObject(present)) delete target[key];
+  }
+}
+
+function isEmpty(object: Metadata): boolean {
+  for (const _ in object) return false;
+  return true;
 }
 
 /** True when a merge changed nothing: a repeated batch then writes nothing and tells nobody. */

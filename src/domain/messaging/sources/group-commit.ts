@@ -1,4 +1,5 @@
-import { Unavailable } from '../../errors.ts';
+import { InvalidInput, Unavailable } from '../../errors.ts';
+import { sqlState } from '../../transaction.ts';
 
 /** What became of one entry of a group. */
 export type Outcome<Result> = { ok: true; value: Result } | { ok: false; error: unknown };
@@ -10,9 +11,22 @@ interface Waiting<Entry, Result> {
   reject(error: unknown): void;
 }
 
+const programmingErrors = new Set(['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError']);
+
+/**
+ * True for faults that the values of one entry can cause: refused or conflicting values, limits of PostgreSQL, a
+ * statement that took too long, our own mistakes. Not for what strikes whoever asks: lost connections, a full pool.
+ */
+export function mayBeOneEntrysFault(error: unknown): boolean {
+  const state = sqlState(error);
+  if (state) return state === '57014' || ['22', '23', '54'].includes(state.slice(0, 2));
+  return error instanceof InvalidInput || (error instanceof Error && programmingErrors.has(error.name));
+}
+
 /**
  * Group commit: entries that arrive while a transaction runs share the next one, and each is answered only when its
- * transaction is durable. A group that fails as a whole runs again entry by entry, so one bad entry fails alone.
+ * transaction is durable. A group that fails by what may be one entry's fault runs again entry by entry, so one bad
+ * entry fails alone; by any other fault, such as a database that is away, it fails at once and as a whole.
  */
 export class GroupCommit<Entry, Result> {
   private waiting: Waiting<Entry, Result>[] = [];
@@ -23,6 +37,7 @@ export class GroupCommit<Entry, Result> {
     private readonly run: (entries: Entry[]) => Promise<Outcome<Result>[]>,
     /** Weights: of one group at most, of all that wait at most (past it: 503); and transactions side by side. */
     private readonly limits: { group: number; queue: number; atOnce: number },
+    private readonly mayBeOneEntrysFault: (error: unknown) => boolean,
   ) {}
 
   /** @throws Unavailable when more waits than can be worked soon */
@@ -62,14 +77,33 @@ export class GroupCommit<Entry, Result> {
   private async runGroup(group: Waiting<Entry, Result>[]): Promise<void> {
     try {
       const outcomes = await this.run(group.map(({ entry }) => entry));
-      group.forEach(({ resolve, reject }, index) => {
-        const outcome = outcomes[index]!;
-        if (outcome.ok) resolve(outcome.value);
-        else reject(outcome.error);
-      });
+      for (const [index, one] of group.entries()) settle(outcomes[index]!, one);
     } catch (error) {
-      if (group.length === 1) group[0]!.reject(error);
-      else for (const one of group) await this.runGroup([one]);
+      if (group.length > 1 && this.mayBeOneEntrysFault(error)) await this.runSingly(group);
+      else for (const { reject } of group) reject(error);
     }
   }
+
+  private async runSingly(group: Waiting<Entry, Result>[]): Promise<void> {
+    for (const [index, one] of group.entries()) {
+      try {
+        const [outcome] = await this.run([one.entry]);
+        settle(outcome!, one);
+      } catch (error) {
+        one.reject(error);
+        if (this.mayBeOneEntrysFault(error)) continue;
+        // The database went away on the way: the rest need not find out one by one.
+        for (const later of group.slice(index + 1)) later.reject(error);
+        return;
+      }
+    }
+  }
+}
+
+function settle<Result>(
+  outcome: Outcome<Result>,
+  { resolve, reject }: Pick<Waiting<unknown, Result>, 'resolve' | 'reject'>,
+): void {
+  if (outcome.ok) resolve(outcome.value);
+  else reject(outcome.error);
 }

@@ -1,3 +1,4 @@
+import type { Fault } from '../../errors.ts';
 import type { Metadata } from '../metadata/metadata.service.ts';
 
 export interface IngestMessage {
@@ -34,4 +35,6 @@ export interface IngestEntry extends IngestBatch {
   source: { id: string; name: string };
   /** JSON text of each message's content, made once. */
   contents: string[];
+  /** What is wrong with it already. It is then refused, together with what the plan finds. */
+  faults: Fault[];
 }

@@ -1,5 +1,4 @@
 import { sql } from 'kysely';
-import type { Ctx } from '../../context.ts';
 import { sourceThingId } from '../../ids.ts';
 import { rows } from '../../statement.ts';
 import type { Tx } from '../../transaction.ts';
@@ -24,7 +23,7 @@ export interface IngestState {
   sent: Map<string, { id: string; conversationId: string }>;
   /** Contact ids by `source id + sender id`. */
   contacts: Map<string, string>;
-  /** Metadata of the subjects that the group changes, and what waited for the subjects it makes. */
+  /** Metadata of the subjects that are there, by `metadataKey`, and what waits for those that are not. */
   metadata: Map<string, Metadata>;
   waiting: Map<string, Metadata>;
   waitingCounts: Map<string, number>;
@@ -33,17 +32,20 @@ export interface IngestState {
 export const pairKey = (source: string, theirs: string): string => `${source} ${theirs}`;
 export const waitingKey = (source: string, namespace: string, subjectId: string): string =>
   `${source} ${namespace} ${subjectId}`;
+/** With the namespace: a conversation and a message of one source may have the same id. */
+export const metadataKey = (namespace: string, id: string): string => `${namespace} ${id}`;
 
-const conversationOf = (entry: IngestEntry, theirs: string): string => sourceThingId(entry.source.name, theirs);
-
-/** The conversations of messages that metadata names and that are not in the same batch: they are locked too. */
-export async function messageConversations(ctx: Ctx, entries: IngestEntry[]): Promise<string[]> {
+/**
+ * The conversations of stored messages that metadata names: they are locked too. Read before the locks, so the message
+ * may appear in between: `unlockedConversations` tells after them.
+ */
+export async function messageConversations(tx: Tx, entries: IngestEntry[]): Promise<string[]> {
   const items = entries.flatMap(({ source, metadata }) =>
     metadata.filter((item) => item.namespace === 'message').map((item) => ({ source, theirs: item.sourceId })),
   );
   if (items.length === 0) return [];
   const found = await rows<{ conversation_id: string }>(
-    ctx.em,
+    tx.em,
     sql`select conversation_id::text from message
           where id = any(${items.map(({ source, theirs }) => sourceThingId(source.name, theirs))}::uuid[])
         union
@@ -56,38 +58,73 @@ export async function messageConversations(ctx: Ctx, entries: IngestEntry[]): Pr
 }
 
 /**
- * The locks of an ingest, always in this order: the source, then the conversations. Metadata whose subject is not in
- * its own batch takes the source alone, all else shares it: so a subject never slips in between "it is not there yet"
- * and "kept until it comes".
+ * The locks of an ingest, always in this order: the sources, then the conversations, each by the key of the lock and
+ * not by mode, so that no two ingests wait for each other. Metadata whose subject is not in its own batch takes the
+ * source alone, all else shares it: so a subject never slips in between "it is not there yet" and "kept until it comes".
+ *
+ * @returns the ids of the conversations that are locked
  */
-export async function lockForIngest(tx: Tx, entries: IngestEntry[], subjects: string[]): Promise<void> {
-  const exclusive = new Set<string>();
-  const shared = new Set<string>();
-  const conversations = new Set(subjects);
-  for (const entry of entries) {
-    const made = new Set(
-      entry.messages.flatMap((m) => [`message ${m.sourceMessageId}`, `conversation ${m.sourceConversationId}`]),
-    );
-    const isWhole = entry.metadata.every((item) => made.has(`${item.namespace} ${item.sourceId}`));
-    (isWhole ? shared : exclusive).add(entry.source.id);
-    for (const message of entry.messages) conversations.add(conversationOf(entry, message.sourceConversationId));
-    for (const item of entry.metadata) {
-      if (item.namespace === 'conversation') conversations.add(conversationOf(entry, item.sourceId));
-    }
-  }
-  const sources = [...new Set([...exclusive, ...shared])].sort();
+export async function lockForIngest(tx: Tx, entries: IngestEntry[], subjects: string[]): Promise<Set<string>> {
+  const sources = sourceModes(entries);
+  const conversations = new Set([...subjects, ...entries.flatMap(conversationsOf)]);
+  // The inner query is grouped and sorted before the outer one takes the first lock. Sources may share a key: the
+  // stronger mode counts, as a lock that is raised later could wait for another that is raised.
   await rows(
     tx.em,
-    sql`select 1 from (
-          select pg_advisory_xact_lock(8, hashtext(s)) from (
-            select s from unnest(${sources}::text[]) s where s = any(${[...exclusive]}::text[]) order by 1) x
-          union all
-          select pg_advisory_xact_lock_shared(8, hashtext(s)) from (
-            select s from unnest(${sources}::text[]) s where s <> all(${[...exclusive]}::text[]) order by 1) x
-          union all
-          select pg_advisory_xact_lock(7, k) from (
-            select distinct hashtext(c::text) & 1023 k from unnest(${[...conversations]}::uuid[]) c order by 1) y) locks`,
+    sql`select case when alone then pg_advisory_xact_lock(class, key) else pg_advisory_xact_lock_shared(class, key) end
+        from (
+          select class, key, bool_or(alone) alone from (
+            select 8 class, hashtext(s) key, alone
+              from unnest(${[...sources.keys()]}::text[], ${[...sources.values()]}::boolean[]) t(s, alone)
+            union all
+            select 7, hashtext(c::text) & 1023, true from unnest(${[...conversations]}::uuid[]) c) wanted
+          group by class, key order by class desc, key) locks`,
   );
+  return conversations;
+}
+
+/** The sources of a group, and whether it takes them alone. */
+function sourceModes(entries: IngestEntry[]): Map<string, boolean> {
+  const modes = new Map<string, boolean>();
+  for (const { source, messages, metadata } of entries) {
+    const made = new Set(
+      messages.flatMap((m) => [`message ${m.sourceMessageId}`, `conversation ${m.sourceConversationId}`]),
+    );
+    const isWhole = metadata.every((item) => made.has(`${item.namespace} ${item.sourceId}`));
+    modes.set(source.id, (modes.get(source.id) ?? false) || !isWhole);
+  }
+  return modes;
+}
+
+function conversationsOf({ source, messages, metadata }: IngestEntry): string[] {
+  const named = [
+    ...messages.map((message) => message.sourceConversationId),
+    ...metadata.filter((item) => item.namespace === 'conversation').map((item) => item.sourceId),
+  ];
+  return named.map((theirs) => sourceThingId(source.name, theirs));
+}
+
+/** Conversations whose messages the group's metadata changes and that are not among the locked ones. */
+export function unlockedConversations(entries: IngestEntry[], state: IngestState, locked: Set<string>): string[] {
+  return entries.flatMap(({ source, metadata }) =>
+    metadata
+      .filter((item) => item.namespace === 'message')
+      .map((item) => storedMessage(state, source, item.sourceId)?.conversationId)
+      .filter((id): id is string => id !== undefined && !locked.has(id)),
+  );
+}
+
+/** A message by the source's id of it. What we sent goes by an id of our own. */
+export function storedMessage(
+  state: IngestState,
+  source: IngestEntry['source'],
+  theirs: string,
+): { id: string; conversationId: string } | undefined {
+  const sent = state.sent.get(pairKey(source.id, theirs));
+  if (sent) return sent;
+  const id = sourceThingId(source.name, theirs);
+  const stored = state.messages.get(id);
+  return stored && { id, conversationId: stored.conversationId };
 }
 
 interface StateRow {
@@ -236,10 +273,10 @@ async function readMetadata(
   const waiting = [...refs.values()];
   const found = await rows<MetadataRow>(
     tx.em,
-    sql`select id::text key, source, null namespace, null subject_id, metadata, null::int count
+    sql`select 'conversation ' || id key, source, null namespace, null subject_id, metadata, null::int count
           from conversation where id = any(${asked.conversations}::uuid[])
         union all
-        select id::text, source, null, null, metadata, null from message
+        select 'message ' || id, source, null, null, metadata, null from message
           where id = any(${[...asked.messages, ...[...state.sent.values()].map(({ id }) => id)]}::uuid[])
         union all
         select null, w.source, w.namespace, w.subject_id, w.metadata, null from waiting_metadata w

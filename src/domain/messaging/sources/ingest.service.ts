@@ -4,10 +4,10 @@ import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
 import { Overtaken, transaction } from '../../transaction.ts';
 import { reservedKeyForSource } from '../metadata/metadata.service.ts';
-import { GroupCommit, type Outcome } from './group-commit.ts';
+import { GroupCommit, mayBeOneEntrysFault, type Outcome } from './group-commit.ts';
 import type { IngestBatch, IngestEntry, IngestItem, IngestMessage, IngestMetadata } from './ingest-batch.ts';
 import { planGroup } from './ingest-plan.ts';
-import { lockForIngest, messageConversations, readState } from './ingest-state.ts';
+import { lockForIngest, messageConversations, readState, unlockedConversations } from './ingest-state.ts';
 import { writePlan } from './ingest-write.ts';
 
 const longestId = 512;
@@ -21,7 +21,8 @@ const groups = new WeakMap<Core, GroupCommit<IngestEntry, IngestItem[]>>();
 function groupOf(core: Core): GroupCommit<IngestEntry, IngestItem[]> {
   let group = groups.get(core);
   if (!group) {
-    group = new GroupCommit((entries) => commitGroup(core, entries), { group: 1_000, queue: 50_000, atOnce: 2 });
+    const limits = { group: 1_000, queue: 50_000, atOnce: 2 };
+    group = new GroupCommit((entries) => commitGroup(core, entries), limits, mayBeOneEntrysFault);
     groups.set(core, group);
   }
   return group;
@@ -39,18 +40,22 @@ export async function ingest(ctx: Ctx, batch: IngestBatch): Promise<IngestItem[]
   allow(ctx, 'ingest');
   const { sourceId, sourceName } = sourceOf(ctx);
   const contents = batch.messages.map(({ content }) => JSON.stringify(content) ?? 'null');
-  checkBatch(batch, contents);
+  const faults = checkBatch(batch, contents);
   if (batch.messages.length + batch.metadata.length === 0) return [];
-  const entry = { ...batch, contents, source: { id: sourceId, name: sourceName } };
+  const entry = { ...batch, contents, faults, source: { id: sourceId, name: sourceName } };
   return groupOf(ctx.core).join(entry, batch.messages.length + batch.metadata.length);
 }
 
 async function commitGroup(core: Core, entries: IngestEntry[]): Promise<Outcome<IngestItem[]>[]> {
   const ctx = systemCtx(core, 'ingest');
-  const subjects = await messageConversations(ctx, entries);
   return transaction(ctx, async (tx) => {
-    await lockForIngest(tx, entries, subjects);
+    // Before the locks: it only reads, so the transaction has no id yet (lanes-and-events, trap 4).
+    const subjects = await messageConversations(tx, entries);
+    const locked = await lockForIngest(tx, entries, subjects);
     const state = await readState(tx, entries);
+    if (unlockedConversations(entries, state, locked).length > 0) {
+      throw new Overtaken('a message came meanwhile whose conversation is not locked');
+    }
     const plan = planGroup(entries, state);
     const inserted = await writePlan(tx, plan);
     // Between our look and our insert another transaction stored the same message, in another conversation: what was
@@ -60,7 +65,12 @@ async function commitGroup(core: Core, entries: IngestEntry[]): Promise<Outcome<
   });
 }
 
-function checkBatch({ messages, metadata }: IngestBatch, contents: string[]): void {
+/**
+ * What is wrong with a batch by itself. Where it can still be planned, these faults go with it and are told together
+ * with what the plan finds.
+ */
+function checkBatch(batch: IngestBatch, contents: string[]): Fault[] {
+  const { messages, metadata } = batch;
   if (messages.length > mostMessages) {
     throw new InvalidInput('messages', `must be at most ${mostMessages} in one batch, got ${messages.length}`);
   }
@@ -72,7 +82,17 @@ function checkBatch({ messages, metadata }: IngestBatch, contents: string[]): vo
     checkMessage(message, contents[index]!, `messages[${index}]`, faults);
   }
   for (const [index, item] of metadata.entries()) checkMetadata(item, `metadata[${index}]`, faults);
-  if (faults.length > 0) throw new InvalidInput(faults.slice(0, maxFaults));
+  const isTold = faults.length >= maxFaults || (faults.length > 0 && !canBeLookedUp(batch));
+  if (isTold) throw new InvalidInput(faults.slice(0, maxFaults));
+  return faults;
+}
+
+// PostgreSQL is never asked for a text that it refuses.
+function canBeLookedUp({ messages, metadata }: IngestBatch): boolean {
+  return (
+    messages.every((message) => idFields.every((field) => isIdText(message[field]))) &&
+    metadata.every((item) => isNamespace(item.namespace) && isIdText(item.sourceId))
+  );
 }
 
 const idFields = ['sourceMessageId', 'sourceConversationId', 'sourceChannelId', 'sourceSenderId'] as const;
@@ -95,8 +115,12 @@ function isIdText(text: string): boolean {
   return text.length >= 1 && text.length <= longestId && isStorableText(text);
 }
 
+function isNamespace(text: string): boolean {
+  return text === 'conversation' || text === 'message';
+}
+
 function checkMetadata(item: IngestMetadata, path: string, faults: Fault[]): void {
-  if (item.namespace !== 'conversation' && item.namespace !== 'message') {
+  if (!isNamespace(item.namespace)) {
     faults.push({ path: `${path}.namespace`, message: `Unknown metadata namespace ${item.namespace}` });
   }
   if (!isIdText(item.sourceId)) faults.push({ path: `${path}.sourceId`, message: idRule });
