@@ -4,12 +4,12 @@ import { sourceThingId } from '../../src/domain/ids.ts';
 import { rows } from '../../src/domain/statement.ts';
 import { type App, type Json, type MadeSource, startApp } from '../support/app.ts';
 
-describe('The limits of a batch', () => {
-  let app: App;
-  beforeAll(async () => {
-    app = await startApp();
-  });
+let app: App;
+beforeAll(async () => {
+  app = await startApp();
+});
 
+describe('The limits of a batch', () => {
   const large = (key: string) => ({ [key]: 'x'.repeat(60_000) });
   const item = (source_id: string, metadata: unknown, namespace = 'conversation') => ({
     namespace,
