@@ -187,7 +187,7 @@ export async function serve(): Promise<void> {
   const stop = (signal: string, lingerMs: number) => {
     const now = performance.now();
     // npm hands on the Ctrl-C that the terminal has sent to the whole group already: that is the same one.
-    if (stoppingSince !== undefined && now - stoppingSince < sameSignalMs) return;
+    if (signal === 'SIGINT' && stoppingSince !== undefined && now - stoppingSince < sameSignalMs) return;
     if (stoppingSince !== undefined) process.exit(1);
     stoppingSince = now;
     core.log.info({ signal }, 'stopping');
@@ -235,10 +235,12 @@ function readSettings(): Settings {
 
 // One line that names the setting to look at; never the value of a secret.
 function startFault(error: unknown, settings: Settings): string {
-  const { code, message } = error as { code?: string; message: string };
+  const { code, hostname, message } = error as { code?: string; hostname?: string; message: string };
   if (code === 'EADDRINUSE')
     return `PORT ${settings.port} on ${settings.host} is taken: set another PORT, or end what listens there.`;
-  if (code === 'ENOTFOUND' || code === 'EADDRNOTAVAIL') return `HOST ${settings.host} is no address of this machine.`;
+  if (code === 'EADDRNOTAVAIL' || (code === 'ENOTFOUND' && hostname === settings.host)) {
+    return `HOST ${settings.host} is no address of this machine.`;
+  }
   if (code === 'EACCES' && settings.port < 1024)
     return `PORT ${settings.port} may not be opened by this user: set a PORT from 1024 up.`;
   if (settings.databaseUrl && (isDatabaseFault(error) || error instanceof DatabaseIsNewer))
