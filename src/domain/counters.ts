@@ -9,6 +9,11 @@ export type CounterName = 'conversations' | 'unread_messages';
 /** Each total is the sum of this many rows, so that two writers seldom meet on one. */
 const slots = 16;
 
+/** Which of them this writer moves. */
+export function counterSlot(): number {
+  return randomInt(slots);
+}
+
 /** Moves totals in the transaction of the change. Take it late: the row is locked until the commit. */
 export async function moveCounters(tx: Tx, by: Partial<Record<CounterName, number>>): Promise<void> {
   const moved = Object.entries(by).filter(([, delta]) => delta !== 0);
@@ -17,7 +22,7 @@ export async function moveCounters(tx: Tx, by: Partial<Record<CounterName, numbe
   await rows(
     tx.em,
     sql`insert into counter as k (name, slot, value)
-        select name, ${randomInt(slots)}::smallint, delta
+        select name, ${counterSlot()}::smallint, delta
         from unnest(${moved.map(([name]) => name)}::text[], ${moved.map(([, delta]) => delta)}::bigint[]) m(name, delta)
         on conflict (name, slot) do update set value = k.value + excluded.value`,
   );

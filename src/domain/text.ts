@@ -28,3 +28,10 @@ function isDeeperThan(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return levels === 0 || Object.values(value).some((inner) => isDeeperThan(inner, levels - 1));
 }
+
+const longestAddress = 2_048;
+
+/** True for an absolute http or https address of a sensible length. */
+export function isWebAddress(text: string): boolean {
+  return text.length <= longestAddress && URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+}

@@ -1,4 +1,5 @@
 import { GraphQLError, GraphQLScalarType, Kind, type ValueNode, valueFromASTUntyped } from 'graphql';
+import { isWebAddress } from '../domain/text.ts';
 
 /** ISO 8601 with a zone: without one the instant would be a guess. */
 const instant = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
@@ -54,7 +55,7 @@ export const JsonScalar = new GraphQLScalarType({
 });
 
 function webAddress(value: unknown, node?: ValueNode): string {
-  if (typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)) return value;
+  if (typeof value === 'string' && isWebAddress(value)) return value;
   throw new GraphQLError(`must be an absolute http or https address, got ${JSON.stringify(value)}`, { nodes: node });
 }
 

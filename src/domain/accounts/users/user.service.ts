@@ -4,6 +4,7 @@ import type { Core, Ctx, Principal, Role } from '../../context.ts';
 import { DomainError, type Fault, Forbidden, InvalidInput, RateLimited, Unauthenticated } from '../../errors.ts';
 import { appendEvents } from '../../events.ts';
 import { isUuid, newId } from '../../ids.ts';
+import { inOrderOf } from '../../in-order.ts';
 import { cachedFor } from '../../short-cache.ts';
 import { rows } from '../../statement.ts';
 import { sqlState, type Tx, transaction } from '../../transaction.ts';
@@ -255,6 +256,5 @@ export async function getViewer(ctx: Ctx): Promise<UserAccount> {
 /** In the order of `ids`, null for what is not there; the caller has checked the rights. */
 export async function findUsers(ctx: Ctx, ids: readonly string[]): Promise<(UserAccount | null)[]> {
   const found = await ctx.em.find(UserAccount, { id: { $in: [...ids] } });
-  const byId = new Map(found.map((user) => [user.id, user]));
-  return ids.map((id) => byId.get(id) ?? null);
+  return inOrderOf(ids, found);
 }

@@ -4,6 +4,7 @@ import type { Ctx } from '../../context.ts';
 import { type Fault, Forbidden, InvalidInput, NotFound } from '../../errors.ts';
 import { appendEvents } from '../../events.ts';
 import { isUuid, sourceThingId } from '../../ids.ts';
+import { inOrderOf } from '../../in-order.ts';
 import {
   encodeCursor,
   instantOfKey,
@@ -16,9 +17,9 @@ import {
 } from '../../paging.ts';
 import { encryptSecret } from '../../secrets.ts';
 import { rows } from '../../statement.ts';
-import { isStorableText, oversizedJson } from '../../text.ts';
+import { isStorableText, isWebAddress, oversizedJson } from '../../text.ts';
 import { type Tx, transaction } from '../../transaction.ts';
-import { isWebAddress, lockLiveSource } from '../sources/source.service.ts';
+import { lockLiveSource } from '../sources/source.service.ts';
 import { Channel } from './channel.entity.ts';
 
 export interface NewSourceChannel {
@@ -271,8 +272,7 @@ function channelPlace(place: Place): { at: Date; id: string } {
 /** In the order of `ids`, null for what is not there; the caller has checked the rights. */
 export async function findChannels(ctx: Ctx, ids: readonly string[]): Promise<(Channel | null)[]> {
   const found = await ctx.em.find(Channel, { id: { $in: [...ids] } });
-  const byId = new Map(found.map((channel) => [channel.id, channel]));
-  return ids.map((id) => byId.get(id) ?? null);
+  return inOrderOf(ids, found);
 }
 
 /** The metadata as both APIs show it: the channel's own keys with its name and picture; never its token. */

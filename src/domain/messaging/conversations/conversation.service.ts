@@ -1,10 +1,11 @@
 import { type RawBuilder, sql } from 'kysely';
 import { allow } from '../../access.ts';
 import type { Ctx } from '../../context.ts';
-import { type CounterName, moveCounters, readCounters } from '../../counters.ts';
+import { moveCounters, readCounters } from '../../counters.ts';
 import { NotFound } from '../../errors.ts';
 import { appendEvents, lockConversations } from '../../events.ts';
 import { isUuid } from '../../ids.ts';
+import { inOrderOf } from '../../in-order.ts';
 import {
   encodeCursor,
   instantOfKey,
@@ -41,7 +42,27 @@ export interface ConversationPage extends Page<LoadedConversation> {
  */
 export async function listConversations(ctx: Ctx, request: PageRequest): Promise<ConversationPage> {
   allow(ctx, 'conversations');
-  return conversationPage(ctx, request, sql`true`, (totals) => totals.then(({ conversations }) => conversations));
+  const window = pageWindow('conversations', request);
+  const { place } = window;
+  const condition = place && place.kind !== 'offset' ? await placeCondition(ctx, place, window.backwards) : sql`true`;
+  const found = await readConversationRows(ctx, {
+    where: condition,
+    backwards: window.backwards,
+    limit: window.limit + 1,
+    offset: place?.kind === 'offset' ? place.offset : 0,
+  });
+  let read: ReturnType<typeof readCounters> | undefined;
+  const counters = () => {
+    read ??= readCounters(ctx);
+    return read;
+  };
+  const inside = place !== undefined && (place.kind !== 'id' || window.backwards || (await hasNewer(ctx, found[0])));
+  return {
+    ...toPage(window, found.map(toConversation), inside && !(place?.kind === 'offset' && place.offset === 0)),
+    total: async () => (await counters()).conversations,
+    filteredTotal: async () => (await counters()).conversations,
+    unreadTotal: async () => (await counters()).unread_messages,
+  };
 }
 
 /**
@@ -90,42 +111,11 @@ async function contactTotals(
   return new Map(found.map(({ contact_id, ...totals }) => [contact_id, totals]));
 }
 
-async function conversationPage(
-  ctx: Ctx,
-  request: PageRequest,
-  filter: RawBuilder<unknown>,
-  filteredTotal: (totals: Promise<Record<CounterName, number>>) => Promise<number>,
-): Promise<ConversationPage> {
-  const window = pageWindow('conversations', request);
-  const { place } = window;
-  const condition = place && place.kind !== 'offset' ? await placeCondition(ctx, place, window.backwards) : sql`true`;
-  const found = await readConversationRows(ctx, {
-    where: sql`${filter} and ${condition}`,
-    backwards: window.backwards,
-    limit: window.limit + 1,
-    offset: place?.kind === 'offset' ? place.offset : 0,
-  });
-  let read: ReturnType<typeof readCounters> | undefined;
-  const counters = () => {
-    read ??= readCounters(ctx);
-    return read;
-  };
-  const inside =
-    place !== undefined && (place.kind !== 'id' || window.backwards || (await hasNewer(ctx, filter, found[0])));
-  return {
-    ...toPage(window, found.map(toConversation), inside && !(place?.kind === 'offset' && place.offset === 0)),
-    total: async () => (await counters()).conversations,
-    filteredTotal: () => filteredTotal(counters()),
-    unreadTotal: async () => (await counters()).unread_messages,
-  };
-}
-
-async function hasNewer(ctx: Ctx, filter: RawBuilder<unknown>, row: ConversationColumns | undefined): Promise<boolean> {
+async function hasNewer(ctx: Ctx, row: ConversationColumns | undefined): Promise<boolean> {
   if (!row) return false;
   const [probe] = await rows<{ newer: boolean }>(
     ctx.em,
-    sql`select exists (select 1 from conversation c where ${filter}
-          and (c.last_message_at, c.id) > (${new Date(row.c_last_message_at).toISOString()}::timestamptz, ${row.c_id}::uuid)) newer`,
+    sql`select exists (select 1 from conversation c where (c.last_message_at, c.id) > (${new Date(row.c_last_message_at).toISOString()}::timestamptz, ${row.c_id}::uuid)) newer`,
   );
   return probe?.newer ?? false;
 }
@@ -176,8 +166,7 @@ export async function findConversations(ctx: Ctx, ids: readonly string[]): Promi
     limit: ids.length,
     offset: 0,
   });
-  const byId = new Map(found.map((row) => [row.c_id, toConversation(row)]));
-  return ids.map((id) => byId.get(id) ?? null);
+  return inOrderOf(ids, found.map(toConversation));
 }
 
 export interface ConversationChange {

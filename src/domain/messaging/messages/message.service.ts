@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Ctx } from '../../context.ts';
 import { isUuid } from '../../ids.ts';
+import { inOrderOf } from '../../in-order.ts';
 import {
   encodeCursor,
   instantOfKey,
@@ -102,6 +103,5 @@ export async function findMessages(ctx: Ctx, ids: readonly string[]): Promise<(M
     ctx.em,
     sql`select ${messageColumns} from message m where m.id = any(${ids.filter(isUuid)}::uuid[])`,
   );
-  const byId = new Map(found.map((row) => [row.m_id, toMessage(row)]));
-  return ids.map((id) => byId.get(id) ?? null);
+  return inOrderOf(ids, found.map(toMessage));
 }

@@ -1,6 +1,5 @@
-import { randomInt } from 'node:crypto';
 import { type RawBuilder, sql } from 'kysely';
-import { moveCounters } from '../../counters.ts';
+import { counterSlot, moveCounters } from '../../counters.ts';
 import { appendEvents, type DomainEvent } from '../../events.ts';
 import { rows } from '../../statement.ts';
 import type { Tx } from '../../transaction.ts';
@@ -114,7 +113,7 @@ async function insertMessages(tx: Tx, plan: IngestPlan): Promise<Set<string>> {
       from moves m where c.id = m.conversation_id),
     unread as (
       insert into counter as k (name, slot, value)
-      select 'unread_messages', ${randomInt(16)}::smallint, sum(unread) from moves having sum(unread) > 0
+      select 'unread_messages', ${counterSlot()}::smallint, sum(unread) from moves having sum(unread) > 0
       on conflict (name, slot) do update set value = k.value + excluded.value),
     logged as (
       insert into event (conversation_id, kind, payload)

@@ -7,9 +7,11 @@ import type { Core, Ctx, Principal } from '../../context.ts';
 import { Conflict, type Fault, Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts';
 import { appendEvents } from '../../events.ts';
 import { isUuid, newId } from '../../ids.ts';
+import { inOrderOf } from '../../in-order.ts';
 import { decryptSecret, encryptSecret } from '../../secrets.ts';
 import { cachedFor } from '../../short-cache.ts';
 import { rows } from '../../statement.ts';
+import { isWebAddress } from '../../text.ts';
 import { type Tx, transaction } from '../../transaction.ts';
 import { DeliveryAttempt } from './delivery-attempt.entity.ts';
 import { Source } from './source.entity.ts';
@@ -31,7 +33,6 @@ export interface SourceWithSecrets {
 
 const longestSourceId = 255;
 const longestName = 255;
-const longestUrl = 2_048;
 /** After a rotation both secrets sign for this long. */
 const secretOverlapMs = 86_400_000;
 
@@ -165,8 +166,7 @@ export async function findSource(ctx: Ctx, sourceId: string): Promise<Source | n
 /** In the order of `ids`, null for what is not there; the caller has checked the rights. */
 export async function findSourcesById(ctx: Ctx, ids: readonly string[]): Promise<(Source | null)[]> {
   const found = await ctx.em.find(Source, { id: { $in: [...ids] } });
-  const byId = new Map(found.map((source) => [source.id, source]));
-  return ids.map((id) => byId.get(id) ?? null);
+  return inOrderOf(ids, found);
 }
 
 /** A field that only some may see of an object that more may see. @throws Forbidden */
@@ -250,10 +250,6 @@ async function checkFields(ctx: Ctx, input: SourceFields, sourceId?: string): Pr
   }
   if (faults.length > 0) throw new InvalidInput(faults);
   if (input.actionEndpoint != null) await ctx.core.outbound.checkAddress(input.actionEndpoint, 'actionEndpoint');
-}
-
-export function isWebAddress(text: string): boolean {
-  return text.length <= longestUrl && URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
 
 function newSecrets(core: Core, id: string) {

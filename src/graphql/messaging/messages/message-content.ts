@@ -1,3 +1,5 @@
+import { isWebAddress } from '../../../domain/text.ts';
+
 /** What a client can show of a content without knowing its source. */
 export type ShownContent =
   | { kind: 'text'; text: string }
@@ -29,7 +31,7 @@ export function shownContent(content: unknown): ShownContent {
       label: textOf(object.label) ?? textOf(object.name),
     };
   }
-  if (typeof object.url === 'string' && URL.canParse(object.url) && /^https?:$/.test(new URL(object.url).protocol)) {
+  if (typeof object.url === 'string' && isWebAddress(object.url)) {
     const byteSize =
       Number.isInteger(object.byteSize) && Math.abs(object.byteSize as number) < 2 ** 31
         ? (object.byteSize as number)
