@@ -5,8 +5,6 @@ import { until } from '../support/until.ts';
 import { prepareGround } from './gateway-process.ts';
 import { compareHeard, endSubscribers, InboxSubscriber, readLog, reorderedConversations } from './inbox-subscriber.ts';
 import {
-  type Abandoned,
-  expireLeasesOfB,
   outOfOrder,
   type Sending,
   settledDeliveries,
@@ -37,18 +35,6 @@ const callsByMessage = ({ routes }: Sending) =>
     routes.flatMap((route) => route.calls),
     (call) => call.messageId,
   );
-const tell = (name: string, { lanes, inFlight }: Abandoned, repeated: number) =>
-  process.stdout.write(`${name}: lanes-held=${lanes} in-flight=${inFlight.length} repeated=${repeated}\n`);
-
-type Repeated = ReturnType<typeof repeatedIn>;
-
-/** All that were in flight, and none but what may have been. */
-function expectOnlyInFlight(repeated: Repeated, { inFlight, next }: Abandoned): void {
-  const ids = repeated.map(([id]) => id);
-  expect(inFlight.filter((id) => !ids.includes(id))).toEqual([]);
-  expect(ids.filter((id) => !next.includes(id))).toEqual([]);
-}
-
 const repeatedIn = (sending: Sending) => [...callsByMessage(sending)].filter(([, calls]) => calls.length > 1);
 
 describe('two gateways on one database (F6)', () => {
@@ -110,33 +96,6 @@ describe('two gateways on one database (F6)', () => {
     process.stdout.write(`F6 deliveries: messages=${stored.length} claims-of-A=${byA} claims-of-B=${byB}\n`);
     expect(byA).toBeGreaterThan(0);
     expect(byB).toBeGreaterThan(0);
-  });
-
-  it('repeats only the calls in flight, with the same webhook-id, when one is killed', async () => {
-    const sending = await startSending(two, deliveries);
-    await until(async () => sending.calls() >= 30);
-    await sending.holdCallsOfB();
-    await two.b.kill();
-    sending.letGo();
-    const abandoned = await expireLeasesOfB(two, sending);
-    await sending.done;
-    const stored = await settledDeliveries(two);
-    await two.b.start();
-
-    const repeated = repeatedIn(sending);
-    tell('F6 kill', abandoned, repeated.length);
-    expect(abandoned.inFlight.length).toBeGreaterThan(0);
-    expectOnlyInFlight(repeated, abandoned);
-    for (const [id, [first, second, ...more]] of repeated) {
-      expect(more).toEqual([]);
-      expect(first?.headers['webhook-id']).toBe(`msg_${id}`);
-      expect(second?.headers['webhook-id']).toBe(`msg_${id}`);
-      expect(second?.raw.equals(first?.raw ?? Buffer.alloc(0))).toBe(true);
-    }
-    expect(outOfOrder(sending.routes, stored)).toEqual([]);
-    expect(
-      stored.filter(({ state, terminals, attempts }) => state !== 'DELIVERED' || terminals !== 1 || attempts !== 1),
-    ).toEqual([]);
   });
 
   it('counts failed sign-ins of both together', async () => {
