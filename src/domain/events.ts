@@ -16,7 +16,7 @@ export type DomainEvent =
   /** The user's tokens below this version are void: their sockets close. */
   | { kind: 'user.revoked'; conversationId: null; payload: { userId: string; tokenVersion: number } };
 
-export type EventKind = DomainEvent['kind'];
+type EventKind = DomainEvent['kind'];
 
 /** A position of the log; order is (txid, id). */
 export interface EventPosition {

@@ -10,7 +10,7 @@ export function isStorableText(text: string): boolean {
 }
 
 /** The same for a JSON text made by JSON.stringify. */
-export function isStorableJson(json: string): boolean {
+function isStorableJson(json: string): boolean {
   return !unstorableEscape.test(json);
 }
 

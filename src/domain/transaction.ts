@@ -16,7 +16,7 @@ export class Overtaken extends Error {
 }
 
 /** True when the database gave the transaction up and the same work may pass the next time. */
-export function isRetryable(error: unknown): boolean {
+function isRetryable(error: unknown): boolean {
   return retryable.has(sqlState(error) ?? '');
 }
 

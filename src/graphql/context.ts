@@ -10,9 +10,6 @@ export function createGraphCtx(
   core: Core,
   caller: { principal: Principal; requestId: string; address: string },
 ): GraphCtx {
-  return withLoaders(createCtx(core, caller));
-}
-
-export function withLoaders(ctx: Ctx): GraphCtx {
+  const ctx = createCtx(core, caller);
   return { ...ctx, loaders: createLoaders(ctx) };
 }

@@ -330,7 +330,7 @@ function isPage(type: GraphQLNamedType | undefined): boolean {
 }
 
 /** A refusal by one of the limits; the routes answer it with 400. */
-export function tooComplex(message: string, node?: ASTNode): GraphQLError {
+function tooComplex(message: string, node?: ASTNode): GraphQLError {
   return new GraphQLError(`the operation is too complex: ${message}`, {
     nodes: node,
     extensions: { code: 'QUERY_TOO_COMPLEX' },

@@ -97,7 +97,7 @@ export function lingering(answer: string, message: IncomingMessage): Readable {
 /**
  * The value of a JSON text. Keys such as `__proto__` are plain data, of equal keys the last counts.
  *
- * @throws InvalidInput not UTF-8, not JSON, nested over 64 deep, or with what the database cannot keep as it is: NUL,
+ * @throws InvalidInput not UTF-8, not JSON, nested deeper than `maxJsonDepth`, or with what the database cannot keep as it is: NUL,
  * halves of surrogate pairs (it would store U+FFFD without a word), numbers beyond a double
  */
 export function parseJson(bytes: Buffer): unknown {

@@ -41,6 +41,14 @@ interface PageData {
   total: number | null;
 }
 
+interface SentData {
+  sent: { message: MessageData & { conversation: { legacyId: string; sourceId: string } } };
+}
+
+const sentFields = `message { ${messageFields} conversation { legacyId sourceId } }`;
+const sentPayload = ({ sent: { message } }: SentData) =>
+  messagePayload(message, { sourceId: message.conversation.sourceId, conversationId: message.conversation.legacyId });
+
 const pageInfoFields = 'pageInfo { hasNextPage hasPreviousPage startCursor endCursor }';
 const pageParameters = '$first: Int, $after: Cursor, $last: Int, $before: Cursor';
 const pageArguments = 'first: $first, after: $after, last: $last, before: $before';
@@ -136,8 +144,7 @@ export const airyCore: Record<string, Row> = {
   }),
 
   'messages.send': row({
-    runs: `mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
-      message { ${messageFields} conversation { legacyId sourceId } } } }`,
+    runs: `mutation ($input: SendMessageInput!) { sent: sendMessage(input: $input) { ${sentFields} } }`,
     in: z
       .object({ conversation_id: id, message: anyJson })
       .transform((body) => ({ input: { conversationId: body.conversation_id, content: body.message } })),
@@ -145,15 +152,7 @@ export const airyCore: Record<string, Row> = {
       const key = headers['idempotency-key'];
       return { input: { ...input, ...(typeof key === 'string' && { idempotencyKey: key }) } };
     },
-    out: ({
-      sendMessage: { message },
-    }: {
-      sendMessage: { message: MessageData & { conversation: { legacyId: string; sourceId: string } } };
-    }) =>
-      messagePayload(message, {
-        sourceId: message.conversation.sourceId,
-        conversationId: message.conversation.legacyId,
-      }),
+    out: sentPayload,
   }),
 
   'channels.list': row({
@@ -175,17 +174,8 @@ export const airyCore: Record<string, Row> = {
   }),
 
   'messages.resend': row({
-    runs: `mutation ($input: MessageInput!) { retryMessage(input: $input) {
-      message { ${messageFields} conversation { legacyId sourceId } } } }`,
+    runs: `mutation ($input: MessageInput!) { sent: retryMessage(input: $input) { ${sentFields} } }`,
     in: z.object({ message_id: id }).transform((body) => ({ input: { messageId: body.message_id } })),
-    out: ({
-      retryMessage: { message },
-    }: {
-      retryMessage: { message: MessageData & { conversation: { legacyId: string; sourceId: string } } };
-    }) =>
-      messagePayload(message, {
-        sourceId: message.conversation.sourceId,
-        conversationId: message.conversation.legacyId,
-      }),
+    out: sentPayload,
   }),
 };
