@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { sourceThingId } from '../../src/domain/ids.ts';
 import type { Json } from '../support/app.ts';
+import { tellFigures } from './figures.ts';
 import { type Ledger, percentile, type SentMessage } from './webhook-load.ts';
 
 /** What a comparison of ledger and gateway came to. All zero: every promise of the ingest was kept. */
@@ -189,9 +190,6 @@ async function listMessages({ url, token }: Stored['api'], conversationId: strin
 /** The line that each run prints. */
 export function report(name: string, verdict: Verdict, ledger: Ledger, rssMb: number, more = ''): void {
   const { lost, dup, phantom, stuck } = verdict;
-  const p99 = percentile(ledger.latencies, 0.99).toFixed(0);
-  const tail = `batches=${ledger.batches.length} ${more}`.trim();
-  process.stdout.write(
-    `${name}: lost=${lost} dup=${dup} phantom=${phantom} stuck=${stuck} p99=${p99}ms rss=${rssMb}MB ${tail}\n`,
-  );
+  const p99 = percentile(ledger.latencies, 0.99);
+  tellFigures(name, { lost, dup, phantom, stuck, p99, rss: rssMb }, `batches=${ledger.batches.length} ${more}`);
 }
