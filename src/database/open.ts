@@ -1,7 +1,7 @@
 import { type EntityManager, MikroORM, type Options } from '@mikro-orm/postgresql';
 import { sql } from 'kysely';
 import pg from 'pg';
-import type { Core, DatabaseStatus, Settings } from '../domain/context.ts';
+import type { Core, DatabaseStatus, Read, Settings } from '../domain/context.ts';
 import { DatabaseClient } from './client.ts';
 import { connectionOptions, databaseName } from './connection.ts';
 import { areMigrated, readMigrations } from './migrate.ts';
@@ -22,6 +22,7 @@ export interface Database {
   orm: MikroORM;
   /** The root entity manager. */
   em: EntityManager;
+  read: Read;
   status: DatabaseStatus;
   /** Connections of the pool that are working, of all that are open. */
   connections(): { inUse: number; open: number; waiting: number };
@@ -84,6 +85,15 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
   return {
     orm,
     em,
+    async read<Row>(text: string, values: readonly unknown[]) {
+      // Made with the first connection, which `connect` above opened.
+      const client = await pool!.connect();
+      try {
+        return (await client.query(text, values as unknown[])).rows as Row[];
+      } finally {
+        client.release();
+      }
+    },
     status: { isReady: () => within(readyWithinMs, areMigrated(em, names)) },
     connections() {
       const open = pool?.totalCount ?? 0;

@@ -28,6 +28,11 @@ export async function moveCounters(tx: Tx, by: Partial<Record<CounterName, numbe
   );
 }
 
+/** A total as part of another statement. */
+export function totalOf(name: CounterName): string {
+  return `(select coalesce(sum(value), 0)::float8 from counter where name = '${name}')`;
+}
+
 /** All totals, in one statement. */
 export async function readCounters(ctx: Ctx): Promise<Record<CounterName, number>> {
   const found = await rows<{ name: CounterName; total: number }>(

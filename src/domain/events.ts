@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { type Core, type Ctx } from './context.ts';
 import { InvalidInput } from './errors.ts';
-import { rows } from './statement.ts';
+import { epochMs, rows } from './statement.ts';
 import type { Tx } from './transaction.ts';
 
 /**
@@ -84,7 +84,7 @@ function toEvent(row: EventRow): LoggedEvent {
 export async function readEvents(core: Core, after: EventPosition, limit: number): Promise<LoggedEvent[]> {
   const found = await rows<EventRow>(
     core.em.fork(),
-    sql`select txid::text, id::text, conversation_id, kind, payload, (extract(epoch from at) * 1000)::float8 at_ms
+    sql`select txid::text, id::text, conversation_id, kind, payload, ${sql.raw(epochMs('at'))} at_ms
         from event
         where (txid, id) > (${String(after.txid)}::xid8, ${String(after.id)}::bigint)
           and txid < pg_snapshot_xmin(pg_current_snapshot())

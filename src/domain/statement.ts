@@ -1,5 +1,13 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { RawBuilder } from 'kysely';
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type RawBuilder,
+} from 'kysely';
+import type { Ctx } from './context.ts';
 
 /**
  * Runs one statement with bound values (kysely's `sql` tag) on the entity manager, inside its transaction if it has
@@ -8,4 +16,28 @@ import type { RawBuilder } from 'kysely';
 export async function rows<Row>(em: EntityManager, statement: RawBuilder<Row>): Promise<Row[]> {
   const result = await statement.execute(em.getKysely());
   return result.rows;
+}
+
+const compiler = new Kysely<unknown>({
+  dialect: {
+    createAdapter: () => new PostgresAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (db) => new PostgresIntrospector(db),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+  },
+});
+
+/**
+ * The same for the reads that come most often. Outside a transaction it goes to the pool itself, which costs half of the
+ * way through entity manager and query executor.
+ */
+export async function readRows<Row>(ctx: Ctx, statement: RawBuilder<Row>): Promise<Row[]> {
+  if ('hints' in ctx) return rows(ctx.em, statement);
+  const { sql, parameters } = statement.compile(compiler);
+  return ctx.core.read<Row>(sql, parameters);
+}
+
+/** A timestamptz column in milliseconds since 1970: a number is cheaper to read than a text. `round`, as seconds are not exact. */
+export function epochMs(column: string): string {
+  return `round(date_part('epoch', ${column}) * 1000)`;
 }

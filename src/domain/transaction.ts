@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Ctx, WakeupTopic } from './context.ts';
+import { type Ctx, type WakeupTopic, withEm } from './context.ts';
 
 /** A context inside a transaction. What others must hear of is noted in `hints` and told after the commit. */
 export interface Tx extends Ctx {
@@ -35,7 +35,7 @@ export async function transaction<T>(ctx: Ctx, work: (tx: Tx) => Promise<T>): Pr
   for (let attempt = 1; ; attempt += 1) {
     const hints = new Set<WakeupTopic>();
     try {
-      const result = await ctx.em.fork().transactional((em) => work({ ...ctx, em: em as EntityManager, hints }));
+      const result = await ctx.em.fork().transactional((em) => work({ ...withEm(ctx, em as EntityManager), hints }));
       for (const topic of hints) ctx.core.wakeups.hint(topic);
       return result;
     } catch (error) {

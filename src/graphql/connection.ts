@@ -39,29 +39,46 @@ export class PageArgs {
   before?: string;
 }
 
-/** The fields that every connection has. */
-export interface Connection<Item> {
-  edges: { cursor: string; node: Item }[];
-  nodes: Item[];
-  pageInfo: PageInfo;
+/** The fields that every connection has. Cursors are made when they are selected. */
+class Connection<Item> {
+  readonly nodes: Item[];
+  readonly #page: Page<Item>;
+  readonly #cursorOf: (item: Item) => string;
+
+  constructor(page: Page<Item>, cursorOf: (item: Item) => string) {
+    this.nodes = page.items;
+    this.#page = page;
+    this.#cursorOf = cursorOf;
+  }
+
+  get edges(): { cursor: string; node: Item }[] {
+    return this.nodes.map((node) => ({ cursor: this.#cursorOf(node), node }));
+  }
+
+  get pageInfo(): PageInfo {
+    const { hasNextPage, hasPreviousPage } = this.#page;
+    const first = this.nodes[0];
+    const last = this.nodes.at(-1);
+    return {
+      hasNextPage,
+      hasPreviousPage,
+      startCursor: first ? this.#cursorOf(first) : null,
+      endCursor: last ? this.#cursorOf(last) : null,
+    };
+  }
 }
 
-export function toConnection<Item>(page: Page<Item>, cursorOf: (item: Item) => string): Connection<Item> {
-  const edges = page.items.map((node) => ({ cursor: cursorOf(node), node }));
-  return {
-    edges,
-    nodes: page.items,
-    pageInfo: {
-      hasNextPage: page.hasNextPage,
-      hasPreviousPage: page.hasPreviousPage,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
-    },
-  };
+/** @param more the fields that this connection has beside */
+export function toConnection<Item, More extends object>(
+  page: Page<Item>,
+  cursorOf: (item: Item) => string,
+  more: More,
+): Connection<Item> & More {
+  return Object.assign(new Connection(page, cursorOf), more);
 }
 
 /** Totals of a connection that are counted only when they are selected: functions of its root. */
 export function countedFields(type: string, ...names: string[]): void {
-  const call = (name: string) => (root: Record<string, () => Promise<number>>) => root[name]?.();
+  const call = (name: string) => (root: Record<string, () => number | Promise<number>>) => root[name]?.();
   plainFields(type, Object.fromEntries(names.map((name) => [name, call(name)])));
 }

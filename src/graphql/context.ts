@@ -1,15 +1,20 @@
-import { type Core, type Ctx, createCtx, type Principal } from '../domain/context.ts';
+import { type Caller, type Core, type Ctx, RequestCtx } from '../domain/context.ts';
 import { createLoaders, type Loaders } from './loaders.ts';
 
 /** What resolvers get: the domain's context and the loaders of this one execution. */
 export interface GraphCtx extends Ctx {
-  loaders: Loaders;
+  readonly loaders: Loaders;
 }
 
-export function createGraphCtx(
-  core: Core,
-  caller: { principal: Principal; requestId: string; address: string },
-): GraphCtx {
-  const ctx = createCtx(core, caller);
-  return { ...ctx, loaders: createLoaders(ctx) };
+class GraphRequestCtx extends RequestCtx implements GraphCtx {
+  #loaders: Loaders | undefined;
+
+  get loaders(): Loaders {
+    this.#loaders ??= createLoaders(this);
+    return this.#loaders;
+  }
+}
+
+export function createGraphCtx(core: Core, caller: Caller): GraphCtx {
+  return new GraphRequestCtx(core, caller);
 }

@@ -5,8 +5,8 @@ import type { Ctx } from '../domain/context.ts';
 import { currentEventCursor } from '../domain/events.ts';
 import type { Channel } from '../domain/messaging/channels/channel.entity.ts';
 import { findChannels, listChannelsOf } from '../domain/messaging/channels/channel.service.ts';
-import type { Contact } from '../domain/messaging/contacts/contact.entity.ts';
 import { findContacts } from '../domain/messaging/contacts/contact.service.ts';
+import type { ShownContact } from '../domain/messaging/contacts/contact-rows.ts';
 import {
   type ConversationPage,
   findConversations,
@@ -27,10 +27,12 @@ export interface Loaders {
   user: DataLoader<string, UserAccount | null>;
   source: DataLoader<string, Source | null>;
   channel: DataLoader<string, Channel | null>;
-  contact: DataLoader<string, Contact | null>;
+  contact: DataLoader<string, ShownContact | null>;
   conversation: DataLoader<string, LoadedConversation | null>;
   message: DataLoader<string, Message | null>;
   tag: DataLoader<string, Tag | null>;
+  /** What came with a list is not read again. */
+  remember(conversations: readonly LoadedConversation[]): void;
   /** A page of a conversation's messages; equal pages of several conversations are one statement. */
   messagesOf(conversationId: string, page: PageRequest): Promise<Page<Message>>;
   /** In the same way the conversations of a contact, and what belongs to a source. */
@@ -44,6 +46,7 @@ export interface Loaders {
 // Made when first used: most executions need one or two of them.
 export function createLoaders(ctx: Ctx): Loaders {
   const made = new Map<string, DataLoader<string, unknown>>();
+  const remembered: LoadedConversation[] = [];
   let cursor: Promise<string> | undefined;
   const loader = <Value>(name: string, read: (ctx: Ctx, ids: readonly string[]) => Promise<Value[]>) => {
     let known = made.get(name);
@@ -52,6 +55,14 @@ export function createLoaders(ctx: Ctx): Loaders {
       made.set(name, known);
     }
     return known as DataLoader<string, Value>;
+  };
+  // Most executions ask for none of them again, so they are told to the loaders when those are first asked.
+  const tellRemembered = () => {
+    for (const conversation of remembered.splice(0)) {
+      loader('conversation', findConversations).prime(conversation.id, conversation);
+      const { contact } = conversation;
+      if (contact) loader<ShownContact | null>('contact', findContacts).prime(contact.id, contact);
+    }
   };
   return {
     get user() {
@@ -64,10 +75,15 @@ export function createLoaders(ctx: Ctx): Loaders {
       return loader('channel', findChannels);
     },
     get contact() {
-      return loader('contact', findContacts);
+      tellRemembered();
+      return loader<ShownContact | null>('contact', findContacts);
     },
     get conversation() {
+      tellRemembered();
       return loader('conversation', findConversations);
+    },
+    remember(conversations) {
+      remembered.push(...conversations);
     },
     get message() {
       return loader('message', findMessages);

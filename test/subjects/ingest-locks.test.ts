@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { sql } from 'kysely';
 import pg from 'pg';
-import { systemCtx } from '../../src/domain/context.ts';
+import { systemCtx, withEm } from '../../src/domain/context.ts';
 import { sourceThingId } from '../../src/domain/ids.ts';
 import type { IngestEntry } from '../../src/domain/messaging/sources/ingest-batch.ts';
 import { lockForIngest } from '../../src/domain/messaging/sources/ingest-state.ts';
@@ -37,7 +38,7 @@ describe('The locks of an ingest', () => {
   async function takeLocks(entries: IngestEntry[], whileHeld: (tx: Tx) => Promise<unknown> = async () => undefined) {
     const ctx = systemCtx(app.core, 'test');
     return ctx.em.fork().transactional(async (em) => {
-      const tx = { ...ctx, em, hints: new Set() } as Tx;
+      const tx: Tx = { ...withEm(ctx, em as EntityManager), hints: new Set() };
       await lockForIngest(tx, entries, []);
       return whileHeld(tx);
     });

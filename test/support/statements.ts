@@ -1,7 +1,8 @@
 import pg from 'pg';
 
-/** What the service does by itself, looking for events and lanes; and whether a token holds, known for a second. */
-const background = /\b(event|event_log|lane)\b|pg_notify|^listen|token_version from user_account/i;
+/** What the service does by itself, looking for events and lanes; and what it knows for a second: whether a token holds, sources. */
+const background =
+  /\b(event|event_log|lane)\b|pg_notify|^listen|token_version from user_account|from "source" as "s0" where "s0"."id" in/i;
 
 /**
  * The SQL that the service sends while `work` runs, without what it does beside it. One at a time: all

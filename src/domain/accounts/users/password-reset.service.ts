@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { allow } from '../../access.ts';
-import type { Ctx } from '../../context.ts';
+import { type Ctx, withEm } from '../../context.ts';
 import { InvalidInput, Unavailable } from '../../errors.ts';
 import { sha256Hex } from '../../secrets.ts';
 import { rows } from '../../statement.ts';
@@ -35,18 +35,18 @@ export async function requestPasswordReset(ctx: Ctx, input: { email: string }): 
 }
 
 async function mailResetToken(ctx: Ctx, key: string): Promise<void> {
-  const em = ctx.em.fork();
+  const own = withEm(ctx, ctx.em.fork());
   // Nobody fills a mailbox, or voids the owner's tokens over and over.
   const throttles = [
     { who: `reset ${key}`, limit: mailsPerAccount },
     { who: `reset address ${ctx.address}`, limit: mailsPerAddress },
   ];
-  if ((await countAttempt({ ...ctx, em }, throttles)) > 0) return;
-  await startWait({ ...ctx, em }, throttles);
-  const user = await em.findOne(UserAccount, { emailKey: key, active: true });
+  if ((await countAttempt(own, throttles)) > 0) return;
+  await startWait(own, throttles);
+  const user = await own.em.findOne(UserAccount, { emailKey: key, active: true });
   if (!user) return;
   const tokenId = randomBytes(32).toString('base64url');
-  await transaction({ ...ctx, em }, async (tx) => {
+  await transaction(own, async (tx) => {
     // A newer token voids the older ones.
     await rows(tx.em, sql`delete from reset_token where user_id = ${user.id}::uuid`);
     await rows(

@@ -51,6 +51,10 @@ export function signToken(
   });
 }
 
+/** Tokens whose signature was right, by their text: it stays right. Only we make such, so nobody else fills this. */
+const verified = new WeakMap<Settings, Map<string, TokenClaims>>();
+const mostVerified = 1_000;
+
 /**
  * Checks signature, algorithm, audience, issuer and times. The library takes a token without `exp`, with a text as
  * `exp` and with `iat` in the future: those are checked here.
@@ -59,6 +63,20 @@ export function signToken(
  */
 export function verifyToken(core: Core, audience: TokenAudience, token: string): TokenClaims {
   const nowSeconds = Math.floor(core.now().getTime() / 1000);
+  const known = verified.get(core.settings) ?? new Map<string, TokenClaims>();
+  verified.set(core.settings, known);
+  const key = `${audience} ${token}`;
+  const claims = known.get(key) ?? verifySignature(core, audience, token, nowSeconds);
+  if (claims.exp !== undefined && claims.exp + leewaySeconds <= nowSeconds) {
+    known.delete(key);
+    throw new Unauthenticated();
+  }
+  if (known.size >= mostVerified) known.clear();
+  known.set(key, claims);
+  return claims;
+}
+
+function verifySignature(core: Core, audience: TokenAudience, token: string, nowSeconds: number): TokenClaims {
   let claims: unknown;
   try {
     claims = jwt.verify(token, signingKey(core.settings, audience), {

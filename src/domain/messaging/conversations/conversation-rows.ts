@@ -1,26 +1,39 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Ctx } from '../../context.ts';
-import { rows } from '../../statement.ts';
+import { totalOf } from '../../counters.ts';
+import { epochMs, readRows } from '../../statement.ts';
 import type { Channel } from '../channels/channel.entity.ts';
-import type { Contact } from '../contacts/contact.entity.ts';
-import type { Message } from '../messages/message.entity.ts';
-import { type MessageColumns, messageColumns, toMessage } from '../messages/message.service.ts';
+import { type ContactColumns, contactColumns, type ShownContact, toContact } from '../contacts/contact-rows.ts';
+import {
+  type LoadedMessage,
+  type MessageColumns,
+  messageColumns,
+  toMessage,
+  withSender,
+} from '../messages/message-rows.ts';
+import type { Source } from '../sources/source.entity.ts';
+import { findSourcesById } from '../sources/source.service.ts';
 import type { Tag, TagColor } from '../tags/tag.entity.ts';
 import type { Conversation, ConversationState } from './conversation.entity.ts';
 
 /** A conversation with what every list shows of it, read by one statement: entities would cost ten times as much. */
-export interface LoadedConversation extends Conversation {
+export interface LoadedConversation extends Omit<Conversation, 'nextSequence'> {
+  source: string;
   /** The name of the source. */
   sourceName: string;
-  channel: Channel;
-  contact: Contact | null;
-  lastMessage: Message | null;
-  tags: Tag[];
+  channel: ShownChannel;
+  contact: ShownContact | null;
+  lastMessage: LoadedMessage | null;
+  tags: ShownTag[];
 }
+
+/** What is shown of them: the rest is not read with each row of a list. */
+export type ShownChannel = Omit<Channel, 'updatedAt'>;
+export type ShownTag = Omit<Tag, 'createdAt'>;
 
 type NullableMessageColumns = { [K in keyof MessageColumns]: MessageColumns[K] | null };
 
-export interface ConversationColumns extends NullableMessageColumns {
+export interface ConversationColumns extends NullableMessageColumns, ContactColumns {
   c_id: string;
   c_source: string;
   c_source_conversation_id: string;
@@ -31,48 +44,43 @@ export interface ConversationColumns extends NullableMessageColumns {
   c_metadata: Record<string, unknown>;
   c_unread_count: number;
   c_message_count: number;
-  c_next_sequence: number;
   c_last_message_at: number;
   c_last_message_id: string | null;
   c_created_at: number;
   c_updated_at: number;
-  s_source_id: string;
   h_source_channel_id: string;
   h_name: string;
   h_image_url: string | null;
   h_metadata: Record<string, unknown>;
   h_connected: boolean;
   h_created_at: number;
-  h_updated_at: number;
-  p_display_name: string | null;
-  p_first_name: string | null;
-  p_last_name: string | null;
-  p_avatar_url: string | null;
-  p_external_id: string | null;
-  p_metadata: Record<string, unknown> | null;
-  p_created_at: number | null;
-  tags: { id: string; name: string; color: TagColor; created_at: string }[] | null;
+  total_conversations?: number;
+  total_unread?: number;
+  tags: { id: string; name: string; color: TagColor }[] | null;
 }
-
-const ms = (column: string): string => `(extract(epoch from ${column}) * 1000)::float8`;
 
 const columns = sql.raw(`
   c.id c_id, c.source c_source, c.source_conversation_id c_source_conversation_id, c.channel_id c_channel_id,
   c.contact_id c_contact_id, c.state c_state, c.assignee_id c_assignee_id, c.metadata c_metadata,
-  c.unread_count c_unread_count, c.message_count c_message_count, c.next_sequence c_next_sequence,
-  ${ms('c.last_message_at')} c_last_message_at, c.last_message_id c_last_message_id,
-  ${ms('c.created_at')} c_created_at, ${ms('c.updated_at')} c_updated_at,
-  s.source_id s_source_id,
+  c.unread_count c_unread_count, c.message_count c_message_count, c.last_message_id c_last_message_id,
+  ${epochMs('c.last_message_at')} c_last_message_at, ${epochMs('c.created_at')} c_created_at,
+  ${epochMs('c.updated_at')} c_updated_at,
   h.source_channel_id h_source_channel_id, h.name h_name, h.image_url h_image_url, h.metadata h_metadata,
-  h.connected h_connected, ${ms('h.created_at')} h_created_at, ${ms('h.updated_at')} h_updated_at,
-  p.display_name p_display_name, p.first_name p_first_name, p.last_name p_last_name, p.avatar_url p_avatar_url,
-  p.external_id p_external_id, p.metadata p_metadata, ${ms('p.created_at')} p_created_at`);
+  h.connected h_connected, ${epochMs('h.created_at')} h_created_at`);
+
+const nothing = sql``;
+const totalColumns = sql.raw(
+  `, ${totalOf('conversations')} total_conversations, ${totalOf('unread_messages')} total_unread`,
+);
 
 export interface ConversationRowsQuery {
   where: RawBuilder<unknown>;
   backwards: boolean;
-  limit: number;
-  offset: number;
+  /** Left out: all that `where` leaves. */
+  limit?: number;
+  offset?: number;
+  /** With the totals of all conversations in each row. */
+  totals?: true;
   /** A page of each of these contacts instead of one of all. */
   ofContacts?: readonly string[];
 }
@@ -81,17 +89,19 @@ export interface ConversationRowsQuery {
 export async function readConversationRows(ctx: Ctx, query: ConversationRowsQuery): Promise<ConversationColumns[]> {
   const { ofContacts } = query;
   const direction = query.backwards ? sql`asc` : sql`desc`;
-  const page = sql`(select * from conversation c where ${ofContacts ? sql`c.contact_id = k.id and` : sql``} ${query.where}
+  // The limit is part of the text: with a parameter for it PostgreSQL would plan the statement anew each time.
+  const window = sql`${query.limit ? sql`limit ${sql.lit(query.limit)}` : nothing} ${query.offset ? sql`offset ${query.offset}::int` : nothing}`;
+  const page = sql`(select * from conversation c where ${ofContacts ? sql`c.contact_id = k.id and` : nothing} ${query.where}
           order by c.last_message_at ${direction}, c.id ${direction}
-          limit ${query.limit}::int offset ${query.offset}::int) c`;
+          ${window}) c`;
   const pages = ofContacts ? sql`unnest(${[...ofContacts]}::uuid[]) k(id) cross join lateral ${page}` : page;
-  return rows<ConversationColumns>(
-    ctx.em,
-    sql`select ${columns}, ${messageColumns},
-          (select json_agg(json_build_object('id', t.id, 'name', t.name, 'color', t.color, 'created_at', t.created_at) order by t.name, t.id)
+  return readRows(
+    ctx,
+    sql<ConversationColumns>`select ${columns}, ${contactColumns}, ${messageColumns},
+          (select json_agg(json_build_object('id', t.id, 'name', t.name, 'color', t.color) order by t.name, t.id)
             from conversation_tag ct join tag t on t.id = ct.tag_id where ct.conversation_id = c.id) tags
+          ${query.totals ? totalColumns : nothing}
         from ${pages}
-        join source s on s.id = c.source
         join channel h on h.id = c.channel_id
         left join contact p on p.id = c.contact_id
         left join message m on m.id = c.last_message_id
@@ -99,11 +109,20 @@ export async function readConversationRows(ctx: Ctx, query: ConversationRowsQuer
   );
 }
 
-export function toConversation(row: ConversationColumns): LoadedConversation {
+/** With their sources, which are read once a second. */
+export async function toConversations(ctx: Ctx, found: readonly ConversationColumns[]): Promise<LoadedConversation[]> {
+  const ids = [...new Set(found.map((row) => row.c_source))];
+  const sources = await findSourcesById(ctx, ids);
+  const byId = new Map(ids.map((id, index) => [id, sources[index]!]));
+  return found.map((row) => toConversation(row, byId.get(row.c_source)!));
+}
+
+function toConversation(row: ConversationColumns, source: Source): LoadedConversation {
+  const contact = toContact(row);
   return {
     id: row.c_id,
     source: row.c_source,
-    sourceName: row.s_source_id,
+    sourceName: source.sourceId,
     sourceConversationId: row.c_source_conversation_id,
     channelId: row.c_channel_id,
     contactId: row.c_contact_id,
@@ -112,24 +131,18 @@ export function toConversation(row: ConversationColumns): LoadedConversation {
     metadata: row.c_metadata,
     unreadCount: row.c_unread_count,
     messageCount: row.c_message_count,
-    nextSequence: row.c_next_sequence,
     lastMessageAt: new Date(row.c_last_message_at),
     lastMessageId: row.c_last_message_id,
     createdAt: new Date(row.c_created_at),
     updatedAt: new Date(row.c_updated_at),
     channel: toChannel(row),
-    contact: row.c_contact_id === null ? null : toContact(row, row.c_contact_id),
-    lastMessage: row.m_id === null ? null : toMessage(row as MessageColumns),
-    tags: (row.tags ?? []).map((tag) => ({
-      id: tag.id,
-      name: tag.name,
-      color: tag.color,
-      createdAt: new Date(tag.created_at),
-    })),
+    contact,
+    lastMessage: row.m_id === null ? null : withSender(toMessage(row as MessageColumns), contact, source),
+    tags: row.tags ?? [],
   };
 }
 
-function toChannel(row: ConversationColumns): Channel {
+function toChannel(row: ConversationColumns): ShownChannel {
   return {
     id: row.c_channel_id,
     source: row.c_source,
@@ -139,19 +152,5 @@ function toChannel(row: ConversationColumns): Channel {
     metadata: row.h_metadata,
     connected: row.h_connected,
     createdAt: new Date(row.h_created_at),
-    updatedAt: new Date(row.h_updated_at),
-  };
-}
-
-function toContact(row: ConversationColumns, id: string): Contact {
-  return {
-    id,
-    displayName: row.p_display_name,
-    firstName: row.p_first_name,
-    lastName: row.p_last_name,
-    avatarUrl: row.p_avatar_url,
-    externalId: row.p_external_id,
-    metadata: row.p_metadata ?? {},
-    createdAt: new Date(row.p_created_at ?? 0),
   };
 }

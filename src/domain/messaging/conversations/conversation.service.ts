@@ -22,16 +22,16 @@ import {
   type ConversationColumns,
   type LoadedConversation,
   readConversationRows,
-  toConversation,
+  toConversations,
 } from './conversation-rows.ts';
 
 export type { LoadedConversation } from './conversation-rows.ts';
 
 export interface ConversationPage extends Page<LoadedConversation> {
   /** Counted only when asked for. */
-  total(): Promise<number>;
-  filteredTotal(): Promise<number>;
-  unreadTotal(): Promise<number>;
+  total(): number | Promise<number>;
+  filteredTotal(): number | Promise<number>;
+  unreadTotal(): number | Promise<number>;
 }
 
 /**
@@ -50,18 +50,23 @@ export async function listConversations(ctx: Ctx, request: PageRequest): Promise
     backwards: window.backwards,
     limit: window.limit + 1,
     offset: place?.kind === 'offset' ? place.offset : 0,
+    totals: true,
   });
+  const [first] = found;
   let read: ReturnType<typeof readCounters> | undefined;
   const counters = () => {
     read ??= readCounters(ctx);
     return read;
   };
-  const inside = place !== undefined && (place.kind !== 'id' || window.backwards || (await hasNewer(ctx, found[0])));
+  // Each row has the totals; a page without rows has none.
+  const total = () => first?.total_conversations ?? counters().then(({ conversations }) => conversations);
+  const unreadTotal = () => first?.total_unread ?? counters().then(({ unread_messages }) => unread_messages);
+  const inside = place !== undefined && (place.kind !== 'id' || window.backwards || (await hasNewer(ctx, first)));
   return {
-    ...toPage(window, found.map(toConversation), inside && !(place?.kind === 'offset' && place.offset === 0)),
-    total: async () => (await counters()).conversations,
-    filteredTotal: async () => (await counters()).conversations,
-    unreadTotal: async () => (await counters()).unread_messages,
+    ...toPage(window, await toConversations(ctx, found), inside && !(place?.kind === 'offset' && place.offset === 0)),
+    total,
+    filteredTotal: total,
+    unreadTotal,
   };
 }
 
@@ -84,7 +89,9 @@ export async function listContactConversations(
     ofContacts: contactIds,
   });
   const byContact = new Map<string, LoadedConversation[]>(contactIds.map((id) => [id, []]));
-  for (const row of found) byContact.get(row.c_contact_id ?? '')?.push(toConversation(row));
+  for (const conversation of await toConversations(ctx, found)) {
+    byContact.get(conversation.contactId ?? '')?.push(conversation);
+  }
   let read: ReturnType<typeof contactTotals> | undefined;
   const totals = async (contactId: string) => {
     read ??= contactTotals(ctx, contactIds);
@@ -163,10 +170,8 @@ export async function findConversations(ctx: Ctx, ids: readonly string[]): Promi
   const found = await readConversationRows(ctx, {
     where: sql`c.id = any(${ids.filter(isUuid)}::uuid[])`,
     backwards: false,
-    limit: ids.length,
-    offset: 0,
   });
-  return inOrderOf(ids, found.map(toConversation));
+  return inOrderOf(ids, await toConversations(ctx, found));
 }
 
 export interface ConversationChange {

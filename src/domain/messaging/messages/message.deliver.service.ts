@@ -3,7 +3,7 @@ import type { Ctx } from '../../context.ts';
 import { appendEvents, lockConversations } from '../../events.ts';
 import { newId } from '../../ids.ts';
 import { type LaneKind, type LaneResult, type Lease, LeaseLost } from '../../jobs.ts';
-import { rows } from '../../statement.ts';
+import { epochMs, rows } from '../../statement.ts';
 import { sqlState, type Tx, transaction } from '../../transaction.ts';
 import { type Metadata, mergeMetadata } from '../metadata/metadata.service.ts';
 import { shareSubjectsOf, takeWaitingMetadata } from '../metadata/waiting-metadata.service.ts';
@@ -48,7 +48,7 @@ async function nextPending(ctx: Ctx, conversationId: string): Promise<Pending | 
   const [found] = await rows<Pending>(
     ctx.em,
     sql`select ${messageColumns}, c.channel_id, c.source_conversation_id, h.source_channel_id,
-          (extract(epoch from c.created_at) * 1000)::float8 conversation_created_at
+          ${sql.raw(epochMs('c.created_at'))} conversation_created_at
         from message m join conversation c on c.id = m.conversation_id join channel h on h.id = c.channel_id
         where m.conversation_id = ${conversationId}::uuid and m.delivery_state = 'PENDING'
         order by m.sequence limit 1`,

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
+import { allow } from '../../access.ts';
 import type { Ctx } from '../../context.ts';
 import { isUuid } from '../../ids.ts';
 import { inOrderOf } from '../../in-order.ts';
@@ -13,11 +14,13 @@ import {
   toPage,
   unknownCursor,
 } from '../../paging.ts';
-import { rows } from '../../statement.ts';
+import { readRows } from '../../statement.ts';
+import { type ContactColumns, contactColumns, toContact } from '../contacts/contact-rows.ts';
+import { findSourcesById } from '../sources/source.service.ts';
 import type { Message } from './message.entity.ts';
-import { type MessageColumns, messageColumns, toMessage } from './message-rows.ts';
+import { type LoadedMessage, type MessageColumns, messageColumns, toMessage, withSender } from './message-rows.ts';
 
-export { type MessageColumns, messageColumns, toMessage } from './message-rows.ts';
+export type { LoadedMessage } from './message-rows.ts';
 
 /**
  * A page of the messages of each of several conversations, oldest to latest by (sentAt, sequence), in one statement;
@@ -54,9 +57,9 @@ async function startAt(ctx: Ctx, conversationIds: readonly string[], place: Plac
   if (backwards) return { condition: sql`(m.sent_at, m.sequence) < ${at}`, offset: 0, isInside: true };
   // A key was the end of a page; the page of an id begins with it, and it may be the very first.
   if (place.kind === 'key') return { condition: sql`(m.sent_at, m.sequence) > ${at}`, offset: 0, isInside: true };
-  const [probe] = await rows<{ older: boolean }>(
-    ctx.em,
-    sql`select exists (select 1 from message m where m.conversation_id = ${conversationId}::uuid
+  const [probe] = await readRows(
+    ctx,
+    sql<{ older: boolean }>`select exists (select 1 from message m where m.conversation_id = ${conversationId}::uuid
           and (m.sent_at, m.sequence) < ${at}) older`,
   );
   return { condition: sql`(m.sent_at, m.sequence) >= ${at}`, offset: 0, isInside: probe?.older ?? false };
@@ -81,15 +84,68 @@ async function readPages(
   start: Start,
 ): Promise<MessageColumns[]> {
   const direction = window.backwards ? sql`desc` : sql`asc`;
-  return rows<MessageColumns>(
-    ctx.em,
-    sql`select m.* from unnest(${[...conversationIds]}::uuid[]) with ordinality c(id, n)
-        cross join lateral (
-          select ${messageColumns} from message m where m.conversation_id = c.id and ${start.condition}
-          order by m.sent_at ${direction}, m.sequence ${direction}
-          limit ${window.limit + 1}::int offset ${start.offset}::int) m
+  return readRows(
+    ctx,
+    sql<MessageColumns>`select m.* from unnest(${[...conversationIds]}::uuid[]) with ordinality c(id, n)
+        cross join lateral (${pageOf(window, start)}) m
         order by c.n, m.m_sent_at ${direction}, m.m_sequence ${direction}`,
   );
+}
+
+/** The messages of one conversation `c`. */
+function pageOf(window: PageWindow, { condition, offset }: Start): RawBuilder<unknown> {
+  const direction = window.backwards ? sql`desc` : sql`asc`;
+  // The limit is part of the text: with a parameter for it PostgreSQL would plan the statement anew each time.
+  return sql`select ${messageColumns} from message m where m.conversation_id = c.id and ${condition}
+          order by m.sent_at ${direction}, m.sequence ${direction}
+          limit ${sql.lit(window.limit + 1)}${offset > 0 ? sql` offset ${offset}::int` : sql``}`;
+}
+
+/** A conversation of which little more is wanted than a page of its messages: what that takes, in one statement. */
+export interface ConversationWithPage {
+  id: string;
+  sourceName: string;
+  messageCount: number;
+  page: Page<LoadedMessage>;
+}
+
+type Nullable<Columns> = { [Name in keyof Columns]: Columns[Name] | null };
+
+interface ConversationPageColumns extends Nullable<MessageColumns>, ContactColumns {
+  c_source: string;
+  c_message_count: number;
+}
+
+/** @returns null for an unknown conversation @throws InvalidInput sizes, combinations, cursors */
+export async function findMessagesOf(
+  ctx: Ctx,
+  conversationId: string,
+  request: PageRequest,
+): Promise<ConversationWithPage | null> {
+  allow(ctx, 'conversation');
+  const window = pageWindow('messages', request);
+  const start = window.place ? await startAt(ctx, [conversationId], window.place, window.backwards) : fromTheEnd;
+  const direction = window.backwards ? sql`desc` : sql`asc`;
+  const found = await readRows(
+    ctx,
+    sql<ConversationPageColumns>`select c.source c_source, c.message_count c_message_count, ${contactColumns}, m.*
+        from conversation c left join contact p on p.id = c.contact_id
+        left join lateral (${pageOf(window, start)}) m on true
+        where c.id = ${conversationId}::uuid order by m.m_sent_at ${direction}, m.m_sequence ${direction}`,
+  );
+  const [first] = found;
+  if (!first) return null;
+  const [source] = await findSourcesById(ctx, [first.c_source]);
+  const contact = toContact(first);
+  const messages = found
+    .filter((row): row is MessageColumns & ConversationPageColumns => row.m_id !== null)
+    .map((row) => withSender(toMessage(row), contact, source!));
+  return {
+    id: conversationId,
+    sourceName: source!.sourceId,
+    messageCount: first.c_message_count,
+    page: toPage(window, messages, start.isInside),
+  };
 }
 
 /** The opaque place of a message in its conversation. */
@@ -99,9 +155,9 @@ export function messageCursor(message: Message): string {
 
 /** In the order of `ids`, null for what is not there; the caller has checked the rights. */
 export async function findMessages(ctx: Ctx, ids: readonly string[]): Promise<(Message | null)[]> {
-  const found = await rows<MessageColumns>(
-    ctx.em,
-    sql`select ${messageColumns} from message m where m.id = any(${ids.filter(isUuid)}::uuid[])`,
+  const found = await readRows(
+    ctx,
+    sql<MessageColumns>`select ${messageColumns} from message m where m.id = any(${ids.filter(isUuid)}::uuid[])`,
   );
   return inOrderOf(ids, found.map(toMessage));
 }

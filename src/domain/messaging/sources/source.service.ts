@@ -66,7 +66,7 @@ export async function createSource(ctx: Ctx, input: SourceFields & { sourceId: s
     await flushUnique(tx);
     return { source, ...secrets.told };
   });
-  standings.forget(ctx.core, created.source.id);
+  forgetSource(ctx.core, created.source.id);
   return created;
 }
 
@@ -88,7 +88,7 @@ function sourceExists(): Conflict {
 export async function updateSource(ctx: Ctx, input: SourceFields & { sourceId: string }): Promise<Source> {
   allow(ctx, 'updateSource');
   await checkFields(ctx, input);
-  return transaction(ctx, async (tx) => {
+  const updated = await transaction(ctx, async (tx) => {
     const source = await getLiveSource(tx, input.sourceId);
     if (input.name !== undefined) source.name = input.name;
     if (input.imageUrl !== undefined) source.imageUrl = input.imageUrl;
@@ -100,6 +100,8 @@ export async function updateSource(ctx: Ctx, input: SourceFields & { sourceId: s
     await tx.em.flush();
     return source;
   });
+  forgetSource(ctx.core, updated.id);
+  return updated;
 }
 
 /**
@@ -130,7 +132,7 @@ export async function deleteSource(ctx: Ctx, input: { sourceId: string }): Promi
     );
     return source.id;
   });
-  if (deleted) standings.forget(ctx.core, deleted);
+  if (deleted) forgetSource(ctx.core, deleted);
   return input;
 }
 
@@ -148,7 +150,7 @@ export async function rotateSourceToken(ctx: Ctx, input: { sourceId: string }): 
     await tx.em.flush();
     return { source, ...secrets.told };
   });
-  standings.forget(ctx.core, rotated.source.id);
+  forgetSource(ctx.core, rotated.source.id);
   return rotated;
 }
 
@@ -163,10 +165,20 @@ export async function findSource(ctx: Ctx, sourceId: string): Promise<Source | n
   return ctx.em.findOne(Source, { sourceId, deletedAt: null });
 }
 
-/** In the order of `ids`, null for what is not there; the caller has checked the rights. */
-export async function findSourcesById(ctx: Ctx, ids: readonly string[]): Promise<(Source | null)[]> {
-  const found = await ctx.em.find(Source, { id: { $in: [...ids] } });
-  return inOrderOf(ids, found);
+/** Lists and deliveries ask for their sources each time. */
+const kept = cachedFor<Source | null>(1_000);
+
+/** After the commit of a change: this process reads the source anew. */
+function forgetSource(core: Core, id: string): void {
+  kept.forget(core, id);
+  standings.forget(core, id);
+}
+
+/** In the order of `ids`, null for what is not there; a second old at most. The caller has checked the rights. */
+export function findSourcesById({ core }: Pick<Ctx, 'core'>, ids: readonly string[]): Promise<(Source | null)[]> {
+  return kept.getAll(core, ids, async (missing) =>
+    inOrderOf(missing, await core.em.fork().find(Source, { id: { $in: missing } })),
+  );
 }
 
 /** A field that only some may see of an object that more may see. @throws Forbidden */

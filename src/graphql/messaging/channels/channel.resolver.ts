@@ -30,7 +30,7 @@ export class ChannelResolver {
   @Query(() => ChannelConnection, { description: 'Channels, oldest first.' })
   async channels(@Ctx() ctx: GraphCtx, @Args(() => ChannelArgs) args: ChannelArgs) {
     const page = await listChannels(ctx, { ...args, sourceId: args.sourceId && sourceNameOf(args.sourceId) });
-    return { ...toConnection(page, channelCursor), total: page.total };
+    return toConnection(page, channelCursor, { total: page.total });
   }
 
   @Query(() => [ChannelType], { description: 'All connected channels at once, for menus and the legacy list.' })

@@ -1,4 +1,5 @@
-import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
+import type { GraphQLResolveInfo } from 'graphql';
+import { Arg, Args, Ctx, FieldResolver, ID, Info, Mutation, Query, Resolver, Root } from 'type-graphql';
 import {
   type ConversationPage,
   conversationCursor,
@@ -7,11 +8,16 @@ import {
   listConversations,
   markRead,
 } from '../../../domain/messaging/conversations/conversation.service.ts';
-import { messageCursor } from '../../../domain/messaging/messages/message.service.ts';
+import {
+  type ConversationWithPage,
+  findMessagesOf,
+  messageCursor,
+} from '../../../domain/messaging/messages/message.service.ts';
 import { UserType } from '../../accounts/users/user.type.ts';
 import { PageArgs, toConnection } from '../../connection.ts';
 import type { GraphCtx } from '../../context.ts';
 import { uuidOf } from '../../ids.ts';
+import { onlySelected } from '../../lookahead.ts';
 import { MessageConnection } from '../messages/message.type.ts';
 import {
   ConversationConnection,
@@ -20,16 +26,16 @@ import {
   ConversationType,
 } from './conversation.type.ts';
 
+/** Fields of a conversation that come with a page of its messages. */
+const besideMessages = new Set(['__typename', 'id', 'legacyId', 'sourceId', 'messageCount']);
+
 /** Totals stay functions, called when they are selected. What came with the page is not read again. */
 export function conversationConnection(
   ctx: GraphCtx,
   { total, filteredTotal, unreadTotal, ...page }: ConversationPage,
 ) {
-  for (const conversation of page.items) {
-    ctx.loaders.conversation.prime(conversation.id, conversation);
-    if (conversation.contact) ctx.loaders.contact.prime(conversation.contact.id, conversation.contact);
-  }
-  return { ...toConnection(page, conversationCursor), total, filteredTotal, unreadTotal };
+  ctx.loaders.remember(page.items);
+  return toConnection(page, conversationCursor, { total, filteredTotal, unreadTotal });
 }
 
 @Resolver(() => ConversationType)
@@ -40,8 +46,15 @@ export class ConversationResolver {
   }
 
   @Query(() => ConversationType, { nullable: true, description: 'One conversation; null for an unknown id.' })
-  conversation(@Ctx() ctx: GraphCtx, @Arg('id', () => ID, { description: 'Its id.' }) id: string) {
-    return findConversation(ctx, uuidOf('Conversation', id, 'id'));
+  conversation(
+    @Ctx() ctx: GraphCtx,
+    @Info() info: GraphQLResolveInfo,
+    @Arg('id', () => ID, { description: 'Its id.' }) id: string,
+  ) {
+    const conversationId = uuidOf('Conversation', id, 'id');
+    // The most frequent question: a page of messages with what they show of their conversation.
+    const page = onlySelected<PageArgs>(info, 'Conversation', { field: 'messages', others: besideMessages });
+    return page ? findMessagesOf(ctx, conversationId, page) : findConversation(ctx, conversationId);
   }
 
   @Mutation(() => ConversationPayload, {
@@ -59,8 +72,12 @@ export class ConversationResolver {
   @FieldResolver(() => MessageConnection, {
     description: 'Oldest first; pass last and before to start at the end, as an inbox does.',
   })
-  async messages(@Ctx() ctx: GraphCtx, @Root() conversation: LoadedConversation, @Args(() => PageArgs) args: PageArgs) {
-    const page = await ctx.loaders.messagesOf(conversation.id, args);
-    return { ...toConnection(page, messageCursor), total: conversation.messageCount };
+  async messages(
+    @Ctx() ctx: GraphCtx,
+    @Root() conversation: LoadedConversation | ConversationWithPage,
+    @Args(() => PageArgs) args: PageArgs,
+  ) {
+    const page = 'page' in conversation ? conversation.page : await ctx.loaders.messagesOf(conversation.id, args);
+    return toConnection(page, messageCursor, { total: conversation.messageCount });
   }
 }

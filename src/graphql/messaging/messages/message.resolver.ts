@@ -5,14 +5,7 @@ import { retryMessage, sendMessage } from '../../../domain/messaging/messages/me
 import type { GraphCtx } from '../../context.ts';
 import { uuidOf } from '../../ids.ts';
 import { ConversationType } from '../conversations/conversation.type.ts';
-import {
-  MessageInput,
-  MessageSender,
-  MessageType,
-  SendMessageInput,
-  SendMessagePayload,
-  type ShownSender,
-} from './message.type.ts';
+import { MessageInput, MessageType, SendMessageInput, SendMessagePayload } from './message.type.ts';
 
 @Resolver(() => MessageType)
 export class MessageResolver {
@@ -38,27 +31,6 @@ export class MessageResolver {
   conversation(@Ctx() ctx: GraphCtx, @Root() message: Message) {
     return ctx.loaders.conversation.load(message.conversationId);
   }
-
-  @FieldResolver(() => MessageSender, { nullable: true, description: 'Who sent it; null where it was no person.' })
-  async sender(@Ctx() ctx: GraphCtx, @Root() message: Message) {
-    switch (message.senderType) {
-      case 'CONTACT':
-        return named('Contact', await ctx.loaders.contact.load(message.senderId));
-      case 'USER':
-        return named('User', await ctx.loaders.user.load(message.senderId));
-      case 'SOURCE':
-        return named('Source', await ctx.loaders.source.load(message.source));
-      default:
-        return null;
-    }
-  }
-}
-
-function named<Sender extends object>(
-  typename: ShownSender['typename'],
-  sender: Sender | null,
-): (Sender & ShownSender) | null {
-  return sender && Object.assign(sender, { typename });
 }
 
 function contentOf({ text, content }: SendMessageInput): unknown {

@@ -1,12 +1,9 @@
 import { createUnionType, Field, Float, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
-import type {
-  DeliveryState,
-  Message,
-  MessageFailure,
-  SenderType,
-} from '../../../domain/messaging/messages/message.entity.ts';
+import type { DeliveryState, MessageFailure, SenderType } from '../../../domain/messaging/messages/message.entity.ts';
+import type { LoadedMessage } from '../../../domain/messaging/messages/message.service.ts';
 import { UserType } from '../../accounts/users/user.type.ts';
 import { PageInfo } from '../../connection.ts';
+import type { GraphCtx } from '../../context.ts';
 import { plainFields, tellMembers } from '../../plain-fields.ts';
 import { CursorScalar, DateTimeScalar, JsonScalar, UrlScalar } from '../../scalars.ts';
 import { Stored } from '../../stored.ts';
@@ -147,6 +144,9 @@ export class MessageType extends Stored {
   @Field(() => String, { description: "Bare id of the contact or user; for SOURCE the source's id of its sender." })
   senderId!: string;
 
+  @Field(() => MessageSender, { nullable: true, description: 'Who sent it; null where it was no person.' })
+  sender!: typeof MessageSender | null;
+
   @Field(() => MessageContent, { description: 'What a client can show.' })
   content!: typeof MessageContent;
 
@@ -169,10 +169,35 @@ export class MessageType extends Stored {
   createdAt!: Date;
 }
 
-plainFields<Message>('Message', {
+plainFields<LoadedMessage>('Message', {
   content: (message) => shownContent(message.content),
   raw: (message) => message.content,
+  sender: senderOf,
 });
+
+// Without a promise where the sender came with the message.
+function senderOf(
+  { senderType, senderId, source, sender }: LoadedMessage,
+  _args: never,
+  { loaders }: GraphCtx,
+): ShownSender | null | Promise<ShownSender | null> {
+  switch (senderType) {
+    case 'CONTACT':
+      return sender
+        ? named('Contact', sender)
+        : loaders.contact.load(senderId).then((found) => named('Contact', found));
+    case 'USER':
+      return loaders.user.load(senderId).then((found) => named('User', found));
+    case 'SOURCE':
+      return sender ? named('Source', sender) : loaders.source.load(source).then((found) => named('Source', found));
+    default:
+      return null;
+  }
+}
+
+function named(typename: ShownSender['typename'], sender: object | null): ShownSender | null {
+  return sender && Object.assign(sender, { typename });
+}
 
 @ObjectType({ simpleResolvers: true, description: 'A message at its place in a conversation.' })
 export class MessageEdge {

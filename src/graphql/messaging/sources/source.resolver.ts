@@ -115,7 +115,7 @@ export class SourceResolver {
   @FieldResolver(() => ChannelConnection, { description: 'Its channels, oldest first.' })
   async channels(@Ctx() ctx: GraphCtx, @Root() source: Source, @Args(() => PageArgs) args: PageArgs) {
     const page = await ctx.loaders.channelsOf(source.id, args);
-    return { ...toConnection(page, channelCursor), total: page.total };
+    return toConnection(page, channelCursor, { total: page.total });
   }
 
   @FieldResolver(() => [DeliveryAttemptType], {

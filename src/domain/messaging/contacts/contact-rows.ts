@@ -1,0 +1,34 @@
+import { sql } from 'kysely';
+import type { Contact } from './contact.entity.ts';
+
+/** What is shown of a contact: the rest is not read with each row of a list. */
+export type ShownContact = Omit<Contact, 'createdAt'>;
+
+/** Columns of a contact beside others of one statement; null where a left join found none. */
+export interface ContactColumns {
+  p_id: string | null;
+  p_display_name: string | null;
+  p_first_name: string | null;
+  p_last_name: string | null;
+  p_avatar_url: string | null;
+  p_external_id: string | null;
+  p_metadata: Record<string, unknown> | null;
+}
+
+/** For `select`, of a table called p. */
+export const contactColumns = sql.raw(`
+  p.id p_id, p.display_name p_display_name, p.first_name p_first_name, p.last_name p_last_name,
+  p.avatar_url p_avatar_url, p.external_id p_external_id, p.metadata p_metadata`);
+
+export function toContact(row: ContactColumns): ShownContact | null {
+  if (row.p_id === null) return null;
+  return {
+    id: row.p_id,
+    displayName: row.p_display_name,
+    firstName: row.p_first_name,
+    lastName: row.p_last_name,
+    avatarUrl: row.p_avatar_url,
+    externalId: row.p_external_id,
+    metadata: row.p_metadata ?? {},
+  };
+}

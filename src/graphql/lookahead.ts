@@ -1,0 +1,43 @@
+import { type FieldNode, type GraphQLResolveInfo, getArgumentValues, isObjectType, Kind } from 'graphql';
+
+/** What is selected of one object: the fields by their names. Undefined where fragments or directives leave it open. */
+type Selection = ReadonlyMap<string, FieldNode[]> | undefined;
+
+const selections = new WeakMap<FieldNode, { selection: Selection }>();
+
+/** Asks each document once: its nodes stay the same from run to run. */
+function selectionOf([node, ...others]: readonly FieldNode[]): Selection {
+  if (!node || others.length > 0) return undefined;
+  const known = selections.get(node) ?? { selection: readSelection(node) };
+  selections.set(node, known);
+  return known.selection;
+}
+
+function readSelection(node: FieldNode): Selection {
+  const fields = new Map<string, FieldNode[]>();
+  for (const one of node.selectionSet?.selections ?? []) {
+    if (one.kind !== Kind.FIELD || one.directives?.length) return undefined;
+    fields.set(one.name.value, [...(fields.get(one.name.value) ?? []), one]);
+  }
+  return fields;
+}
+
+/**
+ * The arguments of `field` of the object that a resolver is about to give, where it is selected once and beside nothing but
+ * `others`: one statement can then read for both.
+ *
+ * @param type the object's type
+ */
+export function onlySelected<Args>(
+  info: GraphQLResolveInfo,
+  type: string,
+  { field, others }: { field: string; others: ReadonlySet<string> },
+): Args | undefined {
+  const selection = selectionOf(info.fieldNodes);
+  const [node, ...more] = selection?.get(field) ?? [];
+  if (!selection || !node || more.length > 0) return undefined;
+  for (const name of selection.keys()) if (name !== field && !others.has(name)) return undefined;
+  const objectType = info.schema.getType(type);
+  const definition = isObjectType(objectType) && objectType.getFields()[field];
+  return definition ? (getArgumentValues(definition, node, info.variableValues) as Args) : undefined;
+}
