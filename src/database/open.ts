@@ -87,9 +87,9 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
     em,
     async read<Row>(text: string, values: readonly unknown[]) {
       // Made with the first connection, which `connect` above opened.
-      const client = await pool!.connect();
+      const client = (await pool!.connect()) as pg.PoolClient & DatabaseClient;
       try {
-        return (await client.query(text, values as unknown[])).rows as Row[];
+        return await client.read<Row>(text, values as unknown[]);
       } finally {
         client.release();
       }
