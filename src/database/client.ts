@@ -80,16 +80,16 @@ export class DatabaseClient extends pg.Client {
     const [text, values] = args;
     // The others, with a callback or a cursor, are no business of Kysely's transactions.
     if (typeof text !== 'string' || !Array.isArray(values) || args.length > 2) return this.#send(...args);
-    return this.#run(text, values, values.length > 0 ? nameOf(text) : undefined);
+    return this.#answer(text, values, values.length > 0 ? nameOf(text) : undefined);
   }
 
   /** The same for a text that has no values inside either way. */
-  async read<Row>(text: string, values: unknown[]): Promise<Row[]> {
-    const { rows } = (await this.#run(text, values, nameOf(text))) as { rows: Row[] };
+  async run<Row>(text: string, values: unknown[]): Promise<Row[]> {
+    const { rows } = (await this.#answer(text, values, nameOf(text))) as { rows: Row[] };
     return rows;
   }
 
-  async #run(text: string, values: unknown[], name: string | undefined): Promise<unknown> {
+  async #answer(text: string, values: unknown[], name: string | undefined): Promise<unknown> {
     if (name) this.#generation ??= generation;
     const ofGeneration = generation;
     try {

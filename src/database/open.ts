@@ -1,7 +1,7 @@
 import { type EntityManager, MikroORM, type Options } from '@mikro-orm/postgresql';
 import { sql } from 'kysely';
 import pg from 'pg';
-import type { Core, DatabaseStatus, Read, Settings } from '../domain/context.ts';
+import type { Core, DatabaseStatus, RunStatement, Settings } from '../domain/context.ts';
 import { DatabaseClient } from './client.ts';
 import { connectionOptions, databaseName } from './connection.ts';
 import { areMigrated, readMigrations } from './migrate.ts';
@@ -22,7 +22,7 @@ export interface Database {
   orm: MikroORM;
   /** The root entity manager. */
   em: EntityManager;
-  read: Read;
+  run: RunStatement;
   status: DatabaseStatus;
   /** Connections of the pool that are working, of all that are open. */
   connections(): { inUse: number; open: number; waiting: number };
@@ -85,11 +85,11 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
   return {
     orm,
     em,
-    async read<Row>(text: string, values: readonly unknown[]) {
+    async run<Row>(text: string, values: readonly unknown[]) {
       // Made with the first connection, which `connect` above opened.
       const client = (await pool!.connect()) as pg.PoolClient & DatabaseClient;
       try {
-        return await client.read<Row>(text, values as unknown[]);
+        return await client.run<Row>(text, values as unknown[]);
       } finally {
         client.release();
       }

@@ -57,10 +57,10 @@ export interface Settings {
 }
 
 /**
- * Runs one statement with bound values outside any transaction, by the shortest way to the database: for the reads that
- * come most often. Each text is prepared, so nothing but `$1`, `$2` may differ in it.
+ * Runs one statement with bound values, a transaction of its own, by the shortest way to the database: for what comes most
+ * often. Texts are prepared, so values must not stand in them.
  */
-export type Read = <Row>(text: string, values: readonly unknown[]) => Promise<Row[]>;
+export type RunStatement = <Row>(text: string, values: readonly unknown[]) => Promise<Row[]>;
 
 /** What lives as long as the process; wired once in main.ts. */
 export interface Core {
@@ -68,7 +68,7 @@ export interface Core {
   log: Logger;
   /** The root entity manager: fork it, never use it for a request. */
   em: EntityManager;
-  read: Read;
+  run: RunStatement;
   wakeups: Wakeups;
   outbound: OutboundHttp;
   mailer: Mailer;

@@ -37,12 +37,21 @@ export async function appendEvents(tx: Tx, events: DomainEvent[]): Promise<void>
   if (events.length === 0) return;
   await rows(
     tx.em,
-    sql`insert into event (conversation_id, kind, payload)
-        select * from unnest(
+    insertEvents(sql`select * from unnest(
           ${events.map((event) => event.conversationId)}::uuid[], ${events.map((event) => event.kind)}::text[],
-          ${events.map((event) => JSON.stringify(event.payload))}::jsonb[])`,
+          ${events.map((event) => JSON.stringify(event.payload))}::jsonb[])`),
   );
   tx.hints.add('event');
+}
+
+/** The same as part of a larger statement. @param events a select of conversation, kind and payload, in their order */
+export function insertEvents(events: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`insert into event (conversation_id, kind, payload) ${events}`;
+}
+
+/** The lock of one conversation as part of a larger statement that changes it: a select of one row, `ok`. */
+export function lockOfConversation(conversationId: string): RawBuilder<unknown> {
+  return sql`select pg_advisory_xact_lock(7, hashtext(${conversationId}::uuid::text) & 1023)::text = '' ok`;
 }
 
 /**

@@ -1,6 +1,6 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { type Core, type Ctx, systemCtx } from './context.ts';
-import { rows } from './statement.ts';
+import { rows, runStatement } from './statement.ts';
 import { type Tx, transaction } from './transaction.ts';
 
 /** A lane as a worker holds it; the fence proves it. */
@@ -15,6 +15,8 @@ export interface Lane {
 
 /** What the work of a claim came to; the worker writes it to the lane. */
 export type LaneResult =
+  /** `checkAndFinish` has removed the row. */
+  | { next: 'done' }
   /** Nothing is left: the row goes, unless it was woken meanwhile. */
   | { next: 'finish' }
   /** There is more: queue again behind the others. */
@@ -35,6 +37,13 @@ export interface Lease {
   check(tx: Tx): Promise<void>;
   /** The same where the result ends its item: attempts count anew for the next one, in the row too. @throws LeaseLost */
   checkAndGoOn(tx: Tx): Promise<void>;
+  /**
+   * The same where nothing may be left to do: then the lane goes in this transaction, without another way to the database.
+   *
+   * @param isLeft SQL that tells whether there is more
+   * @returns true: the lane is gone, its work is `done` @throws LeaseLost
+   */
+  checkAndFinish(tx: Tx, isLeft: RawBuilder<unknown>): Promise<boolean>;
 }
 
 export class LeaseLost extends Error {
@@ -78,16 +87,20 @@ export async function wakeLanes(tx: Tx, wakes: Wake[]): Promise<void> {
   const sorted = [...distinct.keys()].sort().map((key) => distinct.get(key)!);
   await rows(
     tx.em,
-    sql`insert into lane (kind, id, lane_group, due_at)
-        select kind, id, lane_group, now() + make_interval(secs => in_ms / 1000)
+    insertWakes(sql`select kind, id, lane_group, now() + make_interval(secs => in_ms / 1000)
         from unnest(${sorted.map((wake) => wake.kind)}::text[], ${sorted.map((wake) => wake.id)}::uuid[],
           ${sorted.map((wake) => wake.group)}::uuid[], ${sorted.map((wake) => wake.inMs ?? 0)}::float8[])
           w(kind, id, lane_group, in_ms)
-        order by kind, id
-        on conflict (kind, id) do update set version = lane.version + 1,
-          due_at = case when lane.attempts > 0 then lane.due_at else least(lane.due_at, excluded.due_at) end`,
+        order by kind, id`),
   );
   tx.hints.add('lane');
+}
+
+/** The same as part of a larger statement. @param wakes a select of kind, id, group and time, ordered by kind and id */
+export function insertWakes(wakes: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`insert into lane (kind, id, lane_group, due_at) ${wakes}
+        on conflict (kind, id) do update set version = lane.version + 1,
+          due_at = case when lane.attempts > 0 then lane.due_at else least(lane.due_at, excluded.due_at) end`;
 }
 
 /** Wakes a lane now and forgets its back-off: somebody asked to try again. */
@@ -143,9 +156,9 @@ export interface Claim {
 export async function claimLanes(core: Core, limit: number, bounded: boolean): Promise<Claim> {
   const recent = bounded ? sql`and due_at > now() - interval '1 s'` : sql``;
   const free = sql`due_at <= now() ${recent} and (leased_until is null or leased_until <= now())`;
-  const found = await rows<ClaimRow>(
-    core.em.fork(),
-    sql`with recursive s(lane_group) as (
+  const found = await runStatement(
+    core,
+    sql<ClaimRow>`with recursive s(lane_group) as (
           (select lane_group from lane order by lane_group limit 1)
           union all
           select (select l.lane_group from lane l where l.lane_group > s.lane_group order by l.lane_group limit 1)
@@ -253,10 +266,20 @@ function leaseOf(core: Core, lane: Lane, claimedAt: number): Lease {
       expectHeld(await rows(tx.em, sql`update lane set attempts = least(attempts, 1) where ${held} returning 1`));
       attempts = 1;
     },
+    async checkAndFinish(tx, isLeft) {
+      const gone = await rows(
+        tx.em,
+        sql`delete from lane where ${held} and version = ${String(lane.version)}::bigint and not (${isLeft}) returning 1`,
+      );
+      if (gone.length > 0) return true;
+      await this.checkAndGoOn(tx);
+      return false;
+    },
   };
 }
 
 async function settle(core: Core, lane: Lane, result: LaneResult): Promise<void> {
+  if (result.next === 'done') return;
   const em = core.em.fork();
   const held = sql`kind = ${lane.kind} and id = ${lane.id}::uuid and fence = ${String(lane.fence)}::bigint`;
   const version = sql`${String(lane.version)}::bigint`;

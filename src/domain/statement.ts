@@ -7,7 +7,7 @@ import {
   PostgresQueryCompiler,
   type RawBuilder,
 } from 'kysely';
-import type { Ctx } from './context.ts';
+import type { Core, Ctx } from './context.ts';
 
 /**
  * Runs one statement with bound values (kysely's `sql` tag) on the entity manager, inside its transaction if it has
@@ -32,9 +32,13 @@ const compiler = new Kysely<unknown>({
  * way through entity manager and query executor.
  */
 export async function readRows<Row>(ctx: Ctx, statement: RawBuilder<Row>): Promise<Row[]> {
-  if ('hints' in ctx) return rows(ctx.em, statement);
+  return 'hints' in ctx ? rows(ctx.em, statement) : runStatement(ctx.core, statement);
+}
+
+/** A statement as a transaction of its own. */
+export async function runStatement<Row>(core: Core, statement: RawBuilder<Row>): Promise<Row[]> {
   const { sql, parameters } = statement.compile(compiler);
-  return ctx.core.read<Row>(sql, parameters);
+  return core.run<Row>(sql, parameters);
 }
 
 /** A timestamptz column in milliseconds since 1970: a number is cheaper to read than a text. `round`, as seconds are not exact. */

@@ -1,5 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import type { RawBuilder } from 'kysely';
 import { type Ctx, type WakeupTopic, withEm } from './context.ts';
+import { rows, runStatement } from './statement.ts';
 
 /** A context inside a transaction. What others must hear of is noted in `hints` and told after the commit. */
 export interface Tx extends Ctx {
@@ -31,13 +33,37 @@ export function sqlState(error: unknown): string | undefined {
  * faults, deadlocks and stale statements run again with a little jitter, so `work` must not act outside the database. The hints go
  * out after the commit only (lanes-and-events, trap 5).
  */
-export async function transaction<T>(ctx: Ctx, work: (tx: Tx) => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
+export function transaction<T>(ctx: Ctx, work: (tx: Tx) => Promise<T>): Promise<T> {
+  return retrying(async () => {
     const hints = new Set<WakeupTopic>();
+    const result = await ctx.em.fork().transactional((em) => work({ ...withEm(ctx, em as EntityManager), hints }));
+    for (const topic of hints) ctx.core.wakeups.hint(topic);
+    return result;
+  });
+}
+
+/**
+ * A change that is one statement is a transaction by itself, without the ways there and back for its begin and its end. The
+ * same promises; inside a transaction it is part of that.
+ */
+export async function changeAtOnce<Row>(ctx: Ctx, statement: RawBuilder<Row>, hints: WakeupTopic[]): Promise<Row[]> {
+  if (isTx(ctx)) {
+    for (const topic of hints) ctx.hints.add(topic);
+    return rows(ctx.em, statement);
+  }
+  const found = await retrying(() => runStatement(ctx.core, statement));
+  for (const topic of hints) ctx.core.wakeups.hint(topic);
+  return found;
+}
+
+function isTx(ctx: Ctx): ctx is Tx {
+  return 'hints' in ctx;
+}
+
+async function retrying<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
     try {
-      const result = await ctx.em.fork().transactional((em) => work({ ...withEm(ctx, em as EntityManager), hints }));
-      for (const topic of hints) ctx.core.wakeups.hint(topic);
-      return result;
+      return await work();
     } catch (error) {
       if (!isRetryable(error) || attempt === maxTries) throw error;
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 10 * attempt));

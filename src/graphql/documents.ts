@@ -157,7 +157,8 @@ export function compileStored(schema: GraphQLSchema, document: DocumentNode): Ru
 
 function compile(schema: GraphQLSchema, document: DocumentNode, operationName: string | undefined): Run | undefined {
   if (!isCompilable(schema, document)) return undefined;
-  const compiled = compileQuery(schema, document, operationName);
+  // Numbers, texts and enum values come from our own columns: their serialisers would only look at each once more.
+  const compiled = compileQuery(schema, document, operationName, { disableLeafSerialization: true });
   if (!isCompiledQuery(compiled)) return undefined;
   const run: Run = compiled.query;
   const complete = missingDefaults(schema, getOperationAST(document, operationName));

@@ -5,8 +5,7 @@ import type { Ctx } from '../domain/context.ts';
 import { currentEventCursor } from '../domain/events.ts';
 import type { Channel } from '../domain/messaging/channels/channel.entity.ts';
 import { findChannels, listChannelsOf } from '../domain/messaging/channels/channel.service.ts';
-import { findContacts } from '../domain/messaging/contacts/contact.service.ts';
-import type { ShownContact } from '../domain/messaging/contacts/contact-rows.ts';
+import { findContacts, type ShownContact } from '../domain/messaging/contacts/contact.service.ts';
 import {
   type ConversationPage,
   findConversations,
@@ -61,7 +60,7 @@ export function createLoaders(ctx: Ctx): Loaders {
     for (const conversation of remembered.splice(0)) {
       loader('conversation', findConversations).prime(conversation.id, conversation);
       const { contact } = conversation;
-      if (contact) loader<ShownContact | null>('contact', findContacts).prime(contact.id, contact);
+      if (contact) loader('contact', findContacts).prime(contact.id, contact);
     }
   };
   return {
@@ -76,7 +75,7 @@ export function createLoaders(ctx: Ctx): Loaders {
     },
     get contact() {
       tellRemembered();
-      return loader<ShownContact | null>('contact', findContacts);
+      return loader('contact', findContacts);
     },
     get conversation() {
       tellRemembered();

@@ -22,6 +22,12 @@ function readSelection(node: FieldNode): Selection {
   return fields;
 }
 
+/** Whether nothing but `names` is selected of the object that a resolver is about to give. */
+export function selectsOnly(info: GraphQLResolveInfo, names: ReadonlySet<string>): boolean {
+  const selection = selectionOf(info.fieldNodes);
+  return selection !== undefined && [...selection.keys()].every((name) => names.has(name));
+}
+
 /**
  * The arguments of `field` of the object that a resolver is about to give, where it is selected once and beside nothing but
  * `others`: one statement can then read for both.

@@ -29,9 +29,7 @@ import { SourceResolver } from './messaging/sources/source.resolver.ts';
 import { NodeResolver } from './node.resolver.ts';
 import { memberNames, plainFieldResolvers } from './plain-fields.ts';
 import { DateTimeScalar } from './scalars.ts';
-
-/** REST shows another id than the row's own only here: the name that the maker of the source chose. */
-const legacyIdFields: Record<string, string> = { Source: 'sourceId' };
+import type { Stored } from './stored.ts';
 
 // Asked for as soon as there is one subscription; ours run in `live.ts`.
 const unusedPubSub: PubSub = {
@@ -82,10 +80,7 @@ function setPlainResolvers(schema: GraphQLSchema): void {
 function setStoredIds(schema: GraphQLSchema): void {
   for (const type of Object.values(schema.getTypeMap())) {
     if (!isObjectType(type) || !type.getInterfaces().some(({ name }) => name === 'Stored')) continue;
-    const idField = legacyIdFields[type.name] ?? 'id';
-    const { id, legacyId } = type.getFields();
-    id!.resolve = (root: Record<string, string>) => globalId(type.name, root[idField]!);
-    legacyId!.resolve = (root: Record<string, string>) => root[idField];
+    type.getFields().id!.resolve = (root: Stored) => globalId(type.name, root.legacyId);
   }
 }
 

@@ -8,7 +8,8 @@ export interface Worker {
 
 /** Lanes in work at once in this process. */
 const mostAtOnce = 64;
-const perClaim = 16;
+/** A few sizes only: each is a statement of its own. */
+const claimSizes = [16, 4, 1];
 const pollMs = 1_000;
 const stopMs = 9_000;
 
@@ -21,6 +22,8 @@ export function startWorker(core: Core): Worker {
   const unlisten = core.wakeups.onHint('lane', alarm.ring);
   const running = new Set<Promise<void>>();
   let stopped = false;
+  // There may be more than was claimed: for want of room here, or because groups are at their limit.
+  let isLimited = false;
 
   const start = (lanes: Claim['lanes'], claimedAt: number) => {
     for (const lane of lanes) {
@@ -31,7 +34,7 @@ export function startWorker(core: Core): Worker {
       running.add(work);
       void work.finally(() => {
         running.delete(work);
-        alarm.ring();
+        if (isLimited) alarm.ring();
       });
     }
   };
@@ -41,15 +44,19 @@ export function startWorker(core: Core): Worker {
     let emptyAt = Number.NEGATIVE_INFINITY;
     let isAway = false;
     while (!stopped) {
-      const room = Math.min(perClaim, mostAtOnce - running.size);
-      if (room <= 0) {
+      const room = claimSizes.find((size) => size <= mostAtOnce - running.size);
+      isLimited = room === undefined;
+      if (room === undefined) {
         await alarm.wait(pollMs);
         continue;
       }
       const claimedAt = performance.now();
+      // What ends while the claim is on its way makes room that the claim does not see.
+      isLimited = true;
       try {
         const bounded = claimedAt - emptyAt < pollMs;
         const { lanes, nextInMs, isBehind } = await claimLanes(core, room, bounded);
+        isLimited = isBehind;
         if (isBehind || (lanes.length > 0 && !bounded)) emptyAt = Number.NEGATIVE_INFINITY;
         else if (!bounded) emptyAt = claimedAt;
         start(lanes, claimedAt);

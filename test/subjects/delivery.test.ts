@@ -191,6 +191,8 @@ describe('delivery to the action endpoint', () => {
         app.core.em.fork(),
         sql`update source set action_endpoint = ${`http://127.0.0.1:${port}/`} where source_id = ${conversation.source.sourceId}`,
       );
+      // After a change this process reads the source anew.
+      await app.rest('sources.update', { source_id: conversation.source.sourceId, name: 'Moved' }, { token: admin });
       const message = await settled(app, await send(app, conversation));
       canary.close();
       expect(message).toMatchObject({ deliveryState: 'FAILED', failure: { code: 'blocked', retryable: false } });

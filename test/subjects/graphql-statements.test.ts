@@ -53,8 +53,8 @@ describe('the SQL of one request', () => {
     const few = await statements(`{ conversations(first: 5) ${everything} }`);
     const many = await statements(`{ conversations(first: 50) ${everything} }`);
     expect(few).toHaveLength(many.length);
-    // The page with its counters, the contacts' conversations, their totals, the messages, and the users by id.
-    expect(many).toHaveLength(5);
+    // The page with its counters, the contacts' conversations, their totals and the messages.
+    expect(many).toHaveLength(4);
   });
 
   it('is as many statements for 5 messages by id as for 50', async () => {
@@ -65,8 +65,8 @@ describe('the SQL of one request', () => {
     const few = await statements(query, { ids: ids.slice(0, 5) });
     const many = await statements(query, { ids });
     expect(few).toHaveLength(many.length);
-    // Messages, conversations, their messages, and users and contacts by id.
-    expect(many).toHaveLength(5);
+    // Messages, conversations, their messages, and contacts by id.
+    expect(many).toHaveLength(4);
   });
 
   it('is as many statements for 2 sources with their channels and calls as for 12', async () => {
@@ -116,14 +116,14 @@ describe('the SQL of one request', () => {
     expect(withTotals.filter((statement) => counting.test(statement))).toHaveLength(2);
   });
 
-  it('is one statement for conversations.list of 20 and one more for names of users', async () => {
-    // The page with channel, contact, tags, last message and counters; who wrote the last messages.
-    expect(await restStatements('conversations.list', { page_size: 20 })).toHaveLength(2);
+  it('is one statement for conversations.list of 20', async () => {
+    // The page with channel, contact, tags, last message and counters.
+    expect(await restStatements('conversations.list', { page_size: 20 })).toHaveLength(1);
   });
 
-  it('is one statement for messages.list and one more for names of users', async () => {
+  it('is one statement for messages.list', async () => {
     const { conversations } = await data('{ conversations(first: 1) { nodes { legacyId } } }');
     const [{ legacyId: id }] = conversations.nodes;
-    expect(await restStatements('messages.list', { conversation_id: id })).toHaveLength(2);
+    expect(await restStatements('messages.list', { conversation_id: id })).toHaveLength(1);
   });
 });

@@ -1,8 +1,8 @@
 import pg from 'pg';
 
-/** What the service does by itself, looking for events and lanes; and what it knows for a second: whether a token holds, sources. */
+/** What the service does by itself, looking for events and lanes; and what it knows for a second: whether a token holds, sources, users. */
 const background =
-  /\b(event|event_log|lane)\b|pg_notify|^listen|token_version from user_account|from "source" as "s0" where "s0"."id" in/i;
+  /\b(event|event_log|lane)\b|pg_notify|^listen|token_version from user_account|from "(?:source|user_account)" as "\w0" where "\w0"."id" in/i;
 
 /**
  * The SQL that the service sends while `work` runs, without what it does beside it. One at a time: all

@@ -1,3 +1,4 @@
+import type { Opt } from '@mikro-orm/core';
 import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 import type { Role } from '../../context.ts';
 
@@ -41,4 +42,9 @@ export class UserAccount {
 
   @Property({ type: 'Date', columnType: 'timestamptz(3)', nullable: true })
   lastSeenAt: Date | null = null;
+
+  /** The id that REST shows. */
+  get legacyId(): Opt<string> {
+    return this.id;
+  }
 }

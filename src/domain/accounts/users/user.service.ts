@@ -206,6 +206,8 @@ interface Standing {
 
 // A second at most, so that a revoked token dies everywhere within it (reliability, T5).
 const standings = cachedFor<Standing | undefined>(1_000);
+/** Messages and lists name their senders each time. */
+const kept = cachedFor<UserAccount | null>(1_000);
 
 /** The verifier of `aud: user`. */
 export async function verifyUserToken(core: Core, token: string): Promise<Principal> {
@@ -241,9 +243,10 @@ export async function revokeTokens(tx: Tx, userId: string): Promise<void> {
   await appendEvents(tx, [{ kind: 'user.revoked', conversationId: null, payload }]);
 }
 
-/** After the commit of `revokeTokens`: this process asks the database anew. */
+/** After the commit of a change: this process asks the database anew. */
 export function forgetStanding(core: Core, userId: string): void {
   standings.forget(core, userId);
+  kept.forget(core, userId);
 }
 
 /** The signed-in user. */
@@ -254,7 +257,8 @@ export async function getViewer(ctx: Ctx): Promise<UserAccount> {
 }
 
 /** In the order of `ids`, null for what is not there; the caller has checked the rights. */
-export async function findUsers(ctx: Ctx, ids: readonly string[]): Promise<(UserAccount | null)[]> {
-  const found = await ctx.em.find(UserAccount, { id: { $in: [...ids] } });
-  return inOrderOf(ids, found);
+export function findUsers({ core }: Pick<Ctx, 'core'>, ids: readonly string[]): Promise<(UserAccount | null)[]> {
+  return kept.getAll(core, ids, async (missing) =>
+    inOrderOf(missing, await core.em.fork().find(UserAccount, { id: { $in: missing } })),
+  );
 }

@@ -1,3 +1,4 @@
+import type { Opt } from '@mikro-orm/core';
 import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 
 /** One account, page, number or mailbox of a source. Its credentials stand in a table of their own. */
@@ -30,4 +31,9 @@ export class Channel {
 
   @Property({ type: 'Date', columnType: 'timestamptz(3)' })
   updatedAt!: Date;
+
+  /** The id that REST shows. */
+  get legacyId(): Opt<string> {
+    return this.id;
+  }
 }

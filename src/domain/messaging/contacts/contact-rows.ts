@@ -1,8 +1,15 @@
 import { sql } from 'kysely';
 import type { Contact } from './contact.entity.ts';
 
-/** What is shown of a contact: the rest is not read with each row of a list. */
-export type ShownContact = Omit<Contact, 'createdAt'>;
+/** What is shown of a contact, under the names of the schema. */
+export interface ShownContact
+  extends Pick<Contact, 'id' | 'firstName' | 'lastName' | 'avatarUrl' | 'externalId' | 'metadata'> {
+  /** The id that REST shows. */
+  legacyId: string;
+  /** Made from the id where no name is known. */
+  displayName: string;
+  isNamed: boolean;
+}
 
 /** Columns of a contact beside others of one statement; null where a left join found none. */
 export interface ContactColumns {
@@ -24,7 +31,9 @@ export function toContact(row: ContactColumns): ShownContact | null {
   if (row.p_id === null) return null;
   return {
     id: row.p_id,
-    displayName: row.p_display_name,
+    legacyId: row.p_id,
+    displayName: row.p_display_name ?? `Contact ${row.p_id.slice(-5)}`,
+    isNamed: row.p_display_name !== null,
     firstName: row.p_first_name,
     lastName: row.p_last_name,
     avatarUrl: row.p_avatar_url,

@@ -18,9 +18,10 @@ import type { Conversation, ConversationState } from './conversation.entity.ts';
 
 /** A conversation with what every list shows of it, read by one statement: entities would cost ten times as much. */
 export interface LoadedConversation extends Omit<Conversation, 'nextSequence'> {
-  source: string;
+  /** The id that REST shows. */
+  legacyId: string;
   /** The name of the source. */
-  sourceName: string;
+  sourceId: string;
   channel: ShownChannel;
   contact: ShownContact | null;
   lastMessage: LoadedMessage | null;
@@ -121,8 +122,9 @@ function toConversation(row: ConversationColumns, source: Source): LoadedConvers
   const contact = toContact(row);
   return {
     id: row.c_id,
+    legacyId: row.c_id,
     source: row.c_source,
-    sourceName: source.sourceId,
+    sourceId: source.sourceId,
     sourceConversationId: row.c_source_conversation_id,
     channelId: row.c_channel_id,
     contactId: row.c_contact_id,
@@ -138,13 +140,14 @@ function toConversation(row: ConversationColumns, source: Source): LoadedConvers
     channel: toChannel(row),
     contact,
     lastMessage: row.m_id === null ? null : withSender(toMessage(row as MessageColumns), contact, source),
-    tags: row.tags ?? [],
+    tags: row.tags?.map((tag) => ({ ...tag, legacyId: tag.id })) ?? [],
   };
 }
 
 function toChannel(row: ConversationColumns): ShownChannel {
   return {
     id: row.c_channel_id,
+    legacyId: row.c_channel_id,
     source: row.c_source,
     sourceChannelId: row.h_source_channel_id,
     name: row.h_name,

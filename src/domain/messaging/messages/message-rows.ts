@@ -29,9 +29,11 @@ export const messageColumns = sql.raw(`
   m.content m_content, m.delivery_state m_delivery_state, m.failure m_failure, m.metadata m_metadata,
   ${epochMs('m.sent_at')} m_sent_at, ${epochMs('m.created_at')} m_created_at`);
 
-export function toMessage(row: MessageColumns): Message {
+/** With the fields under the names of the schema: a resolver for each would cost more than reading them. */
+export function toMessage(row: MessageColumns): LoadedMessage {
   return {
     id: row.m_id,
+    legacyId: row.m_id,
     conversationId: row.m_conversation_id,
     source: row.m_source,
     sourceMessageId: row.m_source_message_id,
@@ -40,6 +42,7 @@ export function toMessage(row: MessageColumns): Message {
     senderType: row.m_sender_type,
     senderId: row.m_sender_id,
     content: row.m_content,
+    raw: row.m_content,
     deliveryState: row.m_delivery_state,
     failure: row.m_failure,
     metadata: row.m_metadata,
@@ -48,8 +51,8 @@ export function toMessage(row: MessageColumns): Message {
   };
 }
 
-/** A message with its sender, where that is known already. */
-export interface LoadedMessage extends Message {
+/** A message as data, with its sender where that is known already. */
+export interface LoadedMessage extends Readable<Message> {
   sender?: Pick<Contact, 'id'> | Source;
 }
 
@@ -59,3 +62,5 @@ export function withSender(message: LoadedMessage, contact: Pick<Contact, 'id'> 
   else if (message.senderType === 'SOURCE') message.sender = source;
   return message;
 }
+
+type Readable<Entity> = { [Name in keyof Entity]: Entity[Name] };

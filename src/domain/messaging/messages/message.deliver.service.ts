@@ -1,18 +1,16 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { Ctx } from '../../context.ts';
-import { appendEvents, lockConversations } from '../../events.ts';
+import { insertEvents } from '../../events.ts';
 import { newId } from '../../ids.ts';
 import { type LaneKind, type LaneResult, type Lease, LeaseLost } from '../../jobs.ts';
-import { epochMs, rows } from '../../statement.ts';
+import { epochMs, readRows, rows } from '../../statement.ts';
 import { sqlState, type Tx, transaction } from '../../transaction.ts';
 import { type Metadata, mergeMetadata } from '../metadata/metadata.service.ts';
-import { shareSubjectsOf, takeWaitingMetadata } from '../metadata/waiting-metadata.service.ts';
+import { lockForResult, takeWaitingMetadata } from '../metadata/waiting-metadata.service.ts';
 import { callActionEndpoint, type Delivery, type Exchange } from '../sources/action-endpoint.service.ts';
-import { DeliveryAttempt } from '../sources/delivery-attempt.entity.ts';
-import { Source } from '../sources/source.entity.ts';
-import { markReachable, markUnreachable, signingKeysOf } from '../sources/source.service.ts';
+import type { Source } from '../sources/source.entity.ts';
+import { findSourcesById, markUnreachable, reachableAgain, signingKeysOf } from '../sources/source.service.ts';
 import type { MessageFailure } from './message.entity.ts';
-import { type MessageColumns, messageColumns, toMessage } from './message-rows.ts';
 
 /** Waits between the attempts of one message; after the last one it is FAILED. */
 const waitsMs = [5_000, 30_000, 120_000, 600_000, 1_800_000];
@@ -20,7 +18,12 @@ const mostPerClaim = 10;
 /** What one exchange may take, with its result. */
 const exchangeMs = 16_000;
 
-interface Pending extends MessageColumns {
+interface Pending {
+  id: string;
+  conversation_id: string;
+  source: string;
+  content: unknown;
+  sent_at: number;
   channel_id: string;
   source_channel_id: string;
   source_conversation_id: string;
@@ -45,9 +48,10 @@ export const deliverConversation: LaneKind = {
 };
 
 async function nextPending(ctx: Ctx, conversationId: string): Promise<Pending | undefined> {
-  const [found] = await rows<Pending>(
-    ctx.em,
-    sql`select ${messageColumns}, c.channel_id, c.source_conversation_id, h.source_channel_id,
+  const [found] = await readRows(
+    ctx,
+    sql<Pending>`select m.id, m.conversation_id, m.source, m.content, ${sql.raw(epochMs('m.sent_at'))} sent_at,
+          c.channel_id, c.source_conversation_id, h.source_channel_id,
           ${sql.raw(epochMs('c.created_at'))} conversation_created_at
         from message m join conversation c on c.id = m.conversation_id join channel h on h.id = c.channel_id
         where m.conversation_id = ${conversationId}::uuid and m.delivery_state = 'PENDING'
@@ -58,14 +62,16 @@ async function nextPending(ctx: Ctx, conversationId: string): Promise<Pending | 
 
 /** Undefined: the message has its final state, go on with the next. */
 async function deliverOne(ctx: Ctx, lease: Lease, pending: Pending, attempts: number): Promise<LaneResult | undefined> {
-  const source = await ctx.em.fork().findOneOrFail(Source, { id: pending.m_source });
+  const [source] = await findSourcesById(ctx, [pending.source]);
+  if (!source) throw new Error(`the source of message ${pending.id} is gone`);
   if (!(await lease.isHeld(exchangeMs))) throw new LeaseLost(lease.lane);
   const exchange = await exchangeOf(ctx, source, pending, attempts);
   const { delivery } = exchange;
   const isLast = attempts > waitsMs.length;
   const waitMs = delivery.state === 'RETRY' && !isLast ? waitBefore(ctx, attempts, delivery.afterMs) : undefined;
-  await writeResult(ctx, lease, { source, pending, exchange, attempts, waitMs });
-  return waitMs === undefined ? undefined : { next: 'retry', inMs: waitMs, attempts };
+  const isDone = await writeResult(ctx, lease, { source, pending, exchange, attempts, waitMs });
+  if (waitMs !== undefined) return { next: 'retry', inMs: waitMs, attempts };
+  return isDone ? { next: 'done' } : undefined;
 }
 
 async function exchangeOf(ctx: Ctx, source: Source, pending: Pending, attempts: number): Promise<Exchange> {
@@ -81,12 +87,12 @@ async function exchangeOf(ctx: Ctx, source: Source, pending: Pending, attempts: 
   // Counted at the claim: a message whose delivery ends the process each time comes to an end too.
   if (attempts > waitsMs.length + 1) return unsent('attempts_used_up', 'all attempts were used up without a result');
   return callActionEndpoint(ctx.core, source.actionEndpoint, signingKeysOf(ctx.core, source), {
-    messageId: pending.m_id,
+    messageId: pending.id,
     sourceRecipientId: pending.source_conversation_id,
-    content: pending.m_content,
-    sentAt: new Date(pending.m_sent_at),
+    content: pending.content,
+    sentAt: new Date(pending.sent_at),
     conversation: {
-      id: pending.m_conversation_id,
+      id: pending.conversation_id,
       channelId: pending.channel_id,
       sourceChannelId: pending.source_channel_id,
       sourceConversationId: pending.source_conversation_id,
@@ -110,52 +116,64 @@ interface Result {
   waitMs: number | undefined;
 }
 
-async function writeResult(ctx: Ctx, lease: Lease, result: Result): Promise<void> {
+/** True: nothing is left to send, and the lane is gone with it. */
+async function writeResult(ctx: Ctx, lease: Lease, result: Result): Promise<boolean> {
+  const { pending } = result;
   const write = (keepsId: boolean) =>
     transaction(ctx, async (tx) => {
-      await shareSubjectsOf(tx, result.source.id);
-      await lockConversations(tx, [result.pending.m_conversation_id]);
+      await lockForResult(tx, pending.source, pending.conversation_id);
       await writeMessage(tx, result, keepsId);
-      await writeAttempt(tx, result);
-      await writeStanding(tx, result);
-      // A message that has its final state ends here; one that waits keeps its attempts.
-      await (result.waitMs === undefined ? lease.checkAndGoOn(tx) : lease.check(tx));
+      const { delivery } = result.exchange;
+      if (delivery.state === 'RETRY' && result.waitMs === undefined) {
+        await markUnreachable(tx, pending.source, delivery.reason);
+      }
+      // A message that waits keeps its attempts.
+      if (result.waitMs !== undefined) {
+        await lease.check(tx);
+        return false;
+      }
+      return lease.checkAndFinish(
+        tx,
+        sql`exists (select 1 from message where conversation_id = ${pending.conversation_id}::uuid and delivery_state = 'PENDING')`,
+      );
     });
   try {
-    await write(true);
+    return await write(true);
   } catch (error) {
     // Another message of ours has this source_message_id: the endpoint gave it twice. Delivered it is all the same.
     if (sqlState(error) !== '23505') throw error;
-    await write(false);
+    return write(false);
   }
 }
 
-async function writeMessage(
-  tx: Tx,
-  { pending, exchange: { delivery }, waitMs }: Result,
-  keepsId: boolean,
-): Promise<void> {
-  const message = toMessage(pending);
+async function writeMessage(tx: Tx, result: Result, keepsId: boolean): Promise<void> {
+  const { pending, exchange, waitMs } = result;
+  const { delivery } = exchange;
+  const { id, conversation_id: conversationId } = pending;
   const failure = failureOf(tx, delivery, waitMs);
   const state = delivery.state === 'DELIVERED' ? 'DELIVERED' : waitMs === undefined ? 'FAILED' : 'PENDING';
   const theirs = delivery.state === 'DELIVERED' && keepsId ? delivery.sourceMessageId : null;
   // Read again: the source may have told facts about it, or the person taken it up anew, while the call was out.
-  const [present] = await rows<{ metadata: Metadata }>(
+  const [present] = await rows<{ metadata: Metadata; waiting: Metadata | null }>(
     tx.em,
-    sql`select metadata from message where id = ${message.id}::uuid and delivery_state = 'PENDING' for no key update`,
+    sql`select metadata, (select w.metadata from waiting_metadata w
+            where w.source = ${pending.source}::uuid and w.namespace = 'message' and w.subject_id = ${theirs}) waiting
+        from message where id = ${id}::uuid and delivery_state = 'PENDING' for no key update`,
   );
-  if (!present) return;
-  const waited = theirs === null ? undefined : await takeWaitingMetadata(tx, message.source, theirs);
-  const metadata = mergeMetadata(metadataAfter(present.metadata, delivery, state), waited ?? {});
+  const waited =
+    present?.waiting && theirs !== null ? await takeWaitingMetadata(tx, pending.source, theirs) : undefined;
+  const metadata = present && mergeMetadata(metadataAfter(present.metadata, delivery, state), waited ?? {});
   await rows(
     tx.em,
-    sql`update message set delivery_state = ${state}, failure = ${failure && JSON.stringify(failure)}::jsonb,
-          source_message_id = ${theirs}, metadata = ${JSON.stringify(metadata)}::jsonb
-        where id = ${message.id}::uuid`,
+    sql`with settled as (
+          update message set delivery_state = ${state}, failure = ${failure && JSON.stringify(failure)}::jsonb,
+            source_message_id = ${theirs}, metadata = ${JSON.stringify(metadata ?? {})}::jsonb
+          where id = ${id}::uuid and ${present !== undefined} returning id),
+        tried as (${insertAttempt(tx, result)}),
+        reached as (${reachableAgain(pending.source, delivery.state === 'DELIVERED')})
+        ${insertEvents(sql`select ${conversationId}::uuid, 'message.updated', jsonb_build_object('messageId', id) from settled`)}`,
   );
-  await appendEvents(tx, [
-    { kind: 'message.updated', conversationId: message.conversationId, payload: { messageId: message.id } },
-  ]);
+  tx.hints.add('event');
 }
 
 function failureOf(tx: Tx, delivery: Delivery, waitMs: number | undefined): MessageFailure | null {
@@ -176,26 +194,15 @@ function metadataAfter(before: Metadata, delivery: Delivery, state: string): Met
   return state === 'FAILED' ? mergeMetadata(before, { error: delivery.reason }) : before;
 }
 
-async function writeAttempt(tx: Tx, { source, pending, exchange, attempts }: Result): Promise<void> {
+function insertAttempt(tx: Tx, { source, pending, exchange, attempts }: Result): RawBuilder<unknown> {
+  const { request, response, statusCode, durationMs, delivery } = exchange;
   // Nothing was sent: the message tells why.
-  if (exchange.request === null) return;
-  await tx.em.insert(DeliveryAttempt, {
-    id: newId(),
-    source: source.id,
-    conversationId: pending.m_conversation_id,
-    messageId: pending.m_id,
-    attempt: attempts,
-    url: source.actionEndpoint ?? '',
-    statusCode: exchange.statusCode,
-    error: exchange.delivery.state === 'DELIVERED' ? null : exchange.delivery.reason,
-    durationMs: exchange.durationMs,
-    request: exchange.request,
-    response: exchange.response,
-    at: tx.now(),
-  });
-}
-
-async function writeStanding(tx: Tx, { source, exchange: { delivery }, waitMs }: Result): Promise<void> {
-  if (delivery.state === 'DELIVERED' && !source.reachable) await markReachable(tx, source.id);
-  if (delivery.state === 'RETRY' && waitMs === undefined) await markUnreachable(tx, source.id, delivery.reason);
+  return sql`insert into delivery_attempt (id, source, conversation_id, message_id, attempt, url, status_code, error,
+            duration_ms, request, response, at)
+          select ${newId()}::uuid, ${source.id}::uuid, ${pending.conversation_id}::uuid, ${pending.id}::uuid,
+            ${attempts}::int, ${source.actionEndpoint ?? ''}, ${statusCode}::int,
+            ${delivery.state === 'DELIVERED' ? null : delivery.reason}, ${durationMs}::int,
+            ${JSON.stringify(request)}::jsonb, ${response === null ? null : JSON.stringify(response)}::jsonb,
+            ${tx.now().toISOString()}::timestamptz
+          where ${request !== null}`;
 }

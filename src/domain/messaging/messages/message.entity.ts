@@ -1,3 +1,4 @@
+import type { Opt } from '@mikro-orm/core';
 import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 
 export type SenderType = 'CONTACT' | 'USER' | 'BOT' | 'CAMPAIGN' | 'SOURCE';
@@ -58,4 +59,14 @@ export class Message {
 
   @Property({ type: 'Date', columnType: 'timestamptz(3)' })
   createdAt!: Date;
+
+  /** The id that REST shows. */
+  get legacyId(): Opt<string> {
+    return this.id;
+  }
+
+  /** Its content as it is, beside what a client can show of it. */
+  get raw(): unknown {
+    return this.content;
+  }
 }

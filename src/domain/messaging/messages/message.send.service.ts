@@ -2,15 +2,15 @@ import { sql } from 'kysely';
 import { allow, userIdOf } from '../../access.ts';
 import type { Ctx } from '../../context.ts';
 import { Conflict, Forbidden, IdempotencyMismatch, InvalidInput, NotFound, TooLarge } from '../../errors.ts';
-import { appendEvents, lockConversations } from '../../events.ts';
+import { appendEvents, insertEvents, lockConversations, lockOfConversation } from '../../events.ts';
 import { newId } from '../../ids.ts';
-import { wakeLaneNow, wakeLanes } from '../../jobs.ts';
+import { insertWakes, wakeLaneNow } from '../../jobs.ts';
 import { sha256Hex } from '../../secrets.ts';
-import { rows } from '../../statement.ts';
+import { readRows, rows } from '../../statement.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
-import { type Tx, transaction } from '../../transaction.ts';
+import { changeAtOnce, type Tx, transaction } from '../../transaction.ts';
 import { Message } from './message.entity.ts';
-import { findMessages } from './message.service.ts';
+import { findMessages, type LoadedMessage } from './message.service.ts';
 
 export interface NewMessage {
   conversationId: string;
@@ -31,7 +31,7 @@ const largestContent = 65_536;
  * @throws NotFound unknown conversation @throws Forbidden its channel is disconnected
  * @throws IdempotencyMismatch the key was used with another body @throws TooLarge content over 64 KiB
  */
-export async function sendMessage(ctx: Ctx, input: NewMessage): Promise<Message> {
+export async function sendMessage(ctx: Ctx, input: NewMessage): Promise<LoadedMessage> {
   allow(ctx, 'sendMessage');
   const senderId = userIdOf(ctx);
   checkContent(input.content);
@@ -39,14 +39,11 @@ export async function sendMessage(ctx: Ctx, input: NewMessage): Promise<Message>
   if (key != null && (key.length < 1 || key.length > 255 || !isStorableText(key))) {
     throw new InvalidInput('idempotencyKey', 'must be 1 to 255 characters');
   }
+  const id = newId();
+  if (key == null) return append(ctx, input, { id, senderId });
   return transaction(ctx, async (tx) => {
     await lockConversations(tx, [input.conversationId]);
-    const id = newId();
-    if (key != null) {
-      const earlier = await earlierResult(tx, senderId, key, input, id);
-      if (earlier) return earlier;
-    }
-    return append(tx, input, { id, senderId });
+    return (await earlierResult(tx, senderId, key, input, id)) ?? append(tx, input, { id, senderId });
   });
 }
 
@@ -71,7 +68,7 @@ async function earlierResult(
   key: string,
   input: NewMessage,
   id: string,
-): Promise<Message | undefined> {
+): Promise<LoadedMessage | undefined> {
   const scope = `messages.send ${userId}`;
   const hash = sha256Hex(JSON.stringify([input.conversationId, input.content]));
   const fresh = await rows(
@@ -94,43 +91,62 @@ async function earlierResult(
 /** What of a message changes with its delivery, as it is at first. */
 const asTaken = { sourceMessageId: null, deliveryState: 'PENDING', failure: null, metadata: {} } as const;
 
+/** One statement: the conversation's lock, its place for the message, the message, the event and the wake-up. */
 async function append(
-  tx: Tx,
+  ctx: Ctx,
   { conversationId, content }: NewMessage,
   { id, senderId }: { id: string; senderId: string },
-): Promise<Message> {
-  const sentAt = tx.now();
-  const [conversation] = await rows<{ sequence: number; source: string; connected: boolean }>(
-    tx.em,
-    sql`update conversation c set next_sequence = c.next_sequence + 1, message_count = c.message_count + 1,
-          last_message_id = case when c.last_message_at <= ${sentAt.toISOString()}::timestamptz then ${id}::uuid else c.last_message_id end,
-          last_message_at = greatest(c.last_message_at, ${sentAt.toISOString()}::timestamptz), updated_at = now()
-        from channel h where c.id = ${conversationId}::uuid and h.id = c.channel_id
-        returning c.next_sequence - 1 sequence, c.source::text, h.connected`,
+): Promise<LoadedMessage> {
+  const sentAt = ctx.now();
+  const at = sql`${sentAt.toISOString()}::timestamptz`;
+  const [taken] = await changeAtOnce(
+    ctx,
+    sql<{ sequence: number; source: string }>`
+      with locked as materialized (${lockOfConversation(conversationId)}),
+      place as (
+        update conversation c set next_sequence = c.next_sequence + 1, message_count = c.message_count + 1,
+          last_message_id = case when c.last_message_at <= ${at} then ${id}::uuid else c.last_message_id end,
+          last_message_at = greatest(c.last_message_at, ${at}), updated_at = now()
+        from channel h, locked
+        where locked.ok and c.id = ${conversationId}::uuid and h.id = c.channel_id and h.connected
+        returning c.id, c.next_sequence - 1 sequence, c.source),
+      stored as (
+        insert into message (id, conversation_id, source, sequence, from_contact, sender_type, sender_id, content,
+          delivery_state, sent_at, created_at)
+        select ${id}::uuid, id, source, sequence, false, 'USER', ${senderId}, ${JSON.stringify(content)}::jsonb, 'PENDING',
+          ${at}, ${at} from place),
+      logged as (${insertEvents(sql`select id, 'message.created', jsonb_build_object('messageId', ${id}::text) from place`)}),
+      woken as (${insertWakes(sql`select ${conversationLane}, id, source, now() from place`)})
+      select sequence, source::text from place`,
+    ['event', 'lane'],
   );
-  if (!conversation) throw new NotFound('conversation', conversationId);
-  if (!conversation.connected) throw new Forbidden('the channel of this conversation is disconnected');
-  const message: Message = {
+  if (!taken) throw await whyNot(ctx, conversationId);
+  return {
     ...asTaken,
     id,
+    legacyId: id,
     conversationId,
-    source: conversation.source,
-    sequence: conversation.sequence,
+    source: taken.source,
+    sequence: taken.sequence,
     fromContact: false,
     senderType: 'USER',
     senderId,
     content,
+    raw: content,
     sentAt,
     createdAt: sentAt,
   };
-  await tx.em.insert(Message, message);
-  await appendEvents(tx, [{ kind: 'message.created', conversationId, payload: { messageId: id } }]);
-  await wakeLanes(tx, [{ kind: conversationLane, id: conversationId, group: conversation.source }]);
-  return message;
+}
+
+async function whyNot(ctx: Ctx, conversationId: string): Promise<NotFound | Forbidden> {
+  const [found] = await readRows(ctx, sql`select 1 from conversation where id = ${conversationId}::uuid`);
+  return found
+    ? new Forbidden('the channel of this conversation is disconnected')
+    : new NotFound('conversation', conversationId);
 }
 
 /** Sends a failed message again, with its old time. @throws NotFound @throws Conflict it did not fail */
-export async function retryMessage(ctx: Ctx, { messageId }: { messageId: string }): Promise<Message> {
+export async function retryMessage(ctx: Ctx, { messageId }: { messageId: string }): Promise<LoadedMessage> {
   allow(ctx, 'retryMessage');
   const [before] = await findMessages(ctx, [messageId]);
   if (!before) throw new NotFound('message', messageId);

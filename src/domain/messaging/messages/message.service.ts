@@ -17,7 +17,6 @@ import {
 import { readRows } from '../../statement.ts';
 import { type ContactColumns, contactColumns, toContact } from '../contacts/contact-rows.ts';
 import { findSourcesById } from '../sources/source.service.ts';
-import type { Message } from './message.entity.ts';
 import { type LoadedMessage, type MessageColumns, messageColumns, toMessage, withSender } from './message-rows.ts';
 
 export type { LoadedMessage } from './message-rows.ts';
@@ -30,11 +29,11 @@ export async function listMessages(
   ctx: Ctx,
   conversationIds: readonly string[],
   request: PageRequest,
-): Promise<Page<Message>[]> {
+): Promise<Page<LoadedMessage>[]> {
   const window = pageWindow('messages', request);
   const start = window.place ? await startAt(ctx, conversationIds, window.place, window.backwards) : fromTheEnd;
   const found = await readPages(ctx, conversationIds, window, start);
-  const byConversation = new Map<string, Message[]>(conversationIds.map((id) => [id, []]));
+  const byConversation = new Map<string, LoadedMessage[]>(conversationIds.map((id) => [id, []]));
   for (const row of found) byConversation.get(row.m_conversation_id)?.push(toMessage(row));
   return conversationIds.map((id) => toPage(window, byConversation.get(id) ?? [], start.isInside));
 }
@@ -65,7 +64,7 @@ async function startAt(ctx: Ctx, conversationIds: readonly string[], place: Plac
   return { condition: sql`(m.sent_at, m.sequence) >= ${at}`, offset: 0, isInside: probe?.older ?? false };
 }
 
-async function messageAt(ctx: Ctx, { id, path }: Extract<Place, { kind: 'id' }>): Promise<Message> {
+async function messageAt(ctx: Ctx, { id, path }: Extract<Place, { kind: 'id' }>): Promise<LoadedMessage> {
   const [message] = await findMessages(ctx, [id]);
   if (!message) throw unknownCursor(path);
   return message;
@@ -104,7 +103,9 @@ function pageOf(window: PageWindow, { condition, offset }: Start): RawBuilder<un
 /** A conversation of which little more is wanted than a page of its messages: what that takes, in one statement. */
 export interface ConversationWithPage {
   id: string;
-  sourceName: string;
+  legacyId: string;
+  /** The name of the source. */
+  sourceId: string;
   messageCount: number;
   page: Page<LoadedMessage>;
 }
@@ -142,19 +143,20 @@ export async function findMessagesOf(
     .map((row) => withSender(toMessage(row), contact, source!));
   return {
     id: conversationId,
-    sourceName: source!.sourceId,
+    legacyId: conversationId,
+    sourceId: source!.sourceId,
     messageCount: first.c_message_count,
     page: toPage(window, messages, start.isInside),
   };
 }
 
 /** The opaque place of a message in its conversation. */
-export function messageCursor(message: Message): string {
+export function messageCursor(message: LoadedMessage): string {
   return encodeCursor('messages', [message.sentAt.getTime(), message.sequence, message.conversationId]);
 }
 
 /** In the order of `ids`, null for what is not there; the caller has checked the rights. */
-export async function findMessages(ctx: Ctx, ids: readonly string[]): Promise<(Message | null)[]> {
+export async function findMessages(ctx: Ctx, ids: readonly string[]): Promise<(LoadedMessage | null)[]> {
   const found = await readRows(
     ctx,
     sql<MessageColumns>`select ${messageColumns} from message m where m.id = any(${ids.filter(isUuid)}::uuid[])`,

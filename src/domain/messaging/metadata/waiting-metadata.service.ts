@@ -1,14 +1,19 @@
 import { sql } from 'kysely';
+import { lockOfConversation } from '../../events.ts';
 import { rows } from '../../statement.ts';
 import type { Tx } from '../../transaction.ts';
 import type { Metadata } from './metadata.service.ts';
 
 /**
- * Shares the lock that metadata without a subject takes alone, so that nothing is kept as "not there yet" beside us. Take
- * it before the conversations' locks.
+ * First statement of a result's transaction: shares the lock that metadata without a subject takes alone, so that nothing is
+ * kept as "not there yet" beside us, and then takes that of the conversation.
  */
-export async function shareSubjectsOf(tx: Tx, source: string): Promise<void> {
-  await rows(tx.em, sql`select pg_advisory_xact_lock_shared(8, hashtext(${source}))`);
+export async function lockForResult(tx: Tx, source: string, conversationId: string): Promise<void> {
+  await rows(
+    tx.em,
+    sql`select l.ok from (select pg_advisory_xact_lock_shared(8, hashtext(${source}))::text = '' ok offset 0) s
+        cross join lateral (${lockOfConversation(conversationId)}) l where s.ok`,
+  );
 }
 
 /** Takes what waited for a message that has come; undefined where nothing did. */

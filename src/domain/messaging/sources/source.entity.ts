@@ -1,3 +1,4 @@
+import type { Opt } from '@mikro-orm/core';
 import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 
 /** A bridge to one messaging platform. A deleted one stays, without rights, for the conversations it made. */
@@ -48,4 +49,9 @@ export class Source {
 
   @Property({ type: 'Date', columnType: 'timestamptz(3)' })
   createdAt!: Date;
+
+  /** The id that REST shows. */
+  get legacyId(): Opt<string> {
+    return this.sourceId;
+  }
 }

@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { LockMode } from '@mikro-orm/core';
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { allow, may } from '../../access.ts';
 import { signToken, verifyToken } from '../../accounts/users/token.service.ts';
-import type { Core, Ctx, Principal } from '../../context.ts';
+import type { Core, Ctx, Principal, Settings } from '../../context.ts';
 import { Conflict, type Fault, Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts';
 import { appendEvents } from '../../events.ts';
 import { isUuid, newId } from '../../ids.ts';
@@ -278,12 +278,30 @@ function newSecrets(core: Core, id: string) {
   };
 }
 
-/** What signs an action call: the token, and one or two Standard Webhooks secrets. */
+interface OpenSecrets {
+  token: string;
+  secret: string;
+  previous: string | undefined;
+}
+
+const opened = new WeakMap<Source, OpenSecrets>();
+
+/** What signs an action call: the token, and one or two Standard Webhooks secrets. Opened once for each reading of the source. */
 export function signingKeysOf(core: Core, source: Source): { token: string; secrets: string[] } {
-  const secrets = [decryptSecret(core.settings, 'source.signing', source.signingSecretEncrypted)];
-  const { previousSigningSecretEncrypted: previous, previousSigningSecretUntil: until } = source;
-  if (previous && until && until > core.now()) secrets.push(decryptSecret(core.settings, 'source.signing', previous));
-  return { token: decryptSecret(core.settings, 'source.token', source.tokenEncrypted), secrets };
+  const open = opened.get(source) ?? openSecrets(core.settings, source);
+  opened.set(source, open);
+  const { previousSigningSecretUntil: until } = source;
+  const { token, secret, previous } = open;
+  return { token, secrets: previous && until && until > core.now() ? [secret, previous] : [secret] };
+}
+
+function openSecrets(settings: Settings, source: Source): OpenSecrets {
+  const { previousSigningSecretEncrypted: previous } = source;
+  return {
+    token: decryptSecret(settings, 'source.token', source.tokenEncrypted),
+    secret: decryptSecret(settings, 'source.signing', source.signingSecretEncrypted),
+    previous: previous ? decryptSecret(settings, 'source.signing', previous) : undefined,
+  };
 }
 
 interface TokenStanding {
@@ -310,9 +328,9 @@ async function standingOf(core: Core, id: string): Promise<TokenStanding | undef
   return row && { sourceName: row.source_id, tokenId: row.token_id };
 }
 
-/** The last delivery reached the source. */
-export async function markReachable(tx: Tx, id: string): Promise<void> {
-  await rows(tx.em, sql`update source set reachable = true, last_error = null where id = ${id}::uuid`);
+/** Part of a larger statement: the last delivery reached the source, or did not. Touches the row only when that is new. */
+export function reachableAgain(id: string, isReached: boolean): RawBuilder<unknown> {
+  return sql`update source set reachable = true, last_error = null where id = ${id}::uuid and ${isReached} and not reachable`;
 }
 
 /** The retries of a delivery are used up. */

@@ -1,3 +1,4 @@
+import type { Opt } from '@mikro-orm/core';
 import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 
 export type TagColor = 'RED' | 'BLUE' | 'GREEN' | 'PURPLE';
@@ -15,4 +16,9 @@ export class Tag {
 
   @Property({ type: 'Date', columnType: 'timestamptz(3)' })
   createdAt!: Date;
+
+  /** The id that REST shows. */
+  get legacyId(): Opt<string> {
+    return this.id;
+  }
 }

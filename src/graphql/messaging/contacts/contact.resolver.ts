@@ -1,5 +1,5 @@
 import { Args, Ctx, FieldResolver, Resolver, Root } from 'type-graphql';
-import type { Contact } from '../../../domain/messaging/contacts/contact.entity.ts';
+import type { ShownContact } from '../../../domain/messaging/contacts/contact.service.ts';
 import { PageArgs } from '../../connection.ts';
 import type { GraphCtx } from '../../context.ts';
 import { conversationConnection } from '../conversations/conversation.resolver.ts';
@@ -9,7 +9,7 @@ import { ContactType } from './contact.type.ts';
 @Resolver(() => ContactType)
 export class ContactResolver {
   @FieldResolver(() => ConversationConnection, { description: 'Their conversations, newest activity first.' })
-  async conversations(@Ctx() ctx: GraphCtx, @Root() contact: Contact, @Args(() => PageArgs) args: PageArgs) {
+  async conversations(@Ctx() ctx: GraphCtx, @Root() contact: ShownContact, @Args(() => PageArgs) args: PageArgs) {
     return conversationConnection(ctx, await ctx.loaders.conversationsOf(contact.id, args));
   }
 }

@@ -1,6 +1,4 @@
 import { Field, ObjectType } from 'type-graphql';
-import type { Contact } from '../../../domain/messaging/contacts/contact.entity.ts';
-import { plainFields } from '../../plain-fields.ts';
 import { JsonScalar, UrlScalar } from '../../scalars.ts';
 import { Stored } from '../../stored.ts';
 
@@ -31,8 +29,3 @@ export class ContactType extends Stored {
   @Field(() => JsonScalar, { description: 'Further facts.' })
   metadata!: Record<string, unknown>;
 }
-
-plainFields<Contact>('Contact', {
-  displayName: (contact) => contact.displayName ?? `Contact ${contact.id.slice(-5)}`,
-  isNamed: (contact) => contact.displayName !== null,
-});

@@ -1,8 +1,6 @@
 import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
 import type { ConversationState } from '../../../domain/messaging/conversations/conversation.entity.ts';
-import type { LoadedConversation } from '../../../domain/messaging/conversations/conversation.service.ts';
 import { countedFields, PageInfo } from '../../connection.ts';
-import { plainFields } from '../../plain-fields.ts';
 import { CursorScalar, DateTimeScalar, JsonScalar } from '../../scalars.ts';
 import { Stored } from '../../stored.ts';
 import { ChannelType } from '../channels/channel.type.ts';
@@ -62,8 +60,6 @@ export class ConversationType extends Stored {
   @Field(() => DateTimeScalar, { description: 'When anything of it last changed.' })
   updatedAt!: Date;
 }
-
-plainFields<LoadedConversation>('Conversation', { sourceId: (conversation) => conversation.sourceName });
 
 @ObjectType({ simpleResolvers: true, description: 'A conversation at its place in a list.' })
 export class ConversationEdge {

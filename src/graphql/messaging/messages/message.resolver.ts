@@ -1,9 +1,11 @@
-import { Arg, Ctx, FieldResolver, Mutation, Resolver, Root } from 'type-graphql';
+import type { GraphQLResolveInfo } from 'graphql';
+import { Arg, Ctx, FieldResolver, Info, Mutation, Resolver, Root } from 'type-graphql';
 import { InvalidInput } from '../../../domain/errors.ts';
-import type { Message } from '../../../domain/messaging/messages/message.entity.ts';
 import { retryMessage, sendMessage } from '../../../domain/messaging/messages/message.send.service.ts';
+import type { LoadedMessage } from '../../../domain/messaging/messages/message.service.ts';
 import type { GraphCtx } from '../../context.ts';
 import { uuidOf } from '../../ids.ts';
+import { selectsOnly } from '../../lookahead.ts';
 import { ConversationType } from '../conversations/conversation.type.ts';
 import { MessageInput, MessageType, SendMessageInput, SendMessagePayload } from './message.type.ts';
 
@@ -28,10 +30,15 @@ export class MessageResolver {
   }
 
   @FieldResolver(() => ConversationType, { description: 'Where it belongs.' })
-  conversation(@Ctx() ctx: GraphCtx, @Root() message: Message) {
-    return ctx.loaders.conversation.load(message.conversationId);
+  async conversation(@Ctx() ctx: GraphCtx, @Info() info: GraphQLResolveInfo, @Root() message: LoadedMessage) {
+    const { conversationId: id } = message;
+    if (!selectsOnly(info, knownOfConversation)) return ctx.loaders.conversation.load(id);
+    // Its ids need no look at the conversation.
+    return { id, legacyId: id, sourceId: (await ctx.loaders.source.load(message.source))?.sourceId };
   }
 }
+
+const knownOfConversation = new Set(['__typename', 'id', 'legacyId', 'sourceId']);
 
 function contentOf({ text, content }: SendMessageInput): unknown {
   if ((text == null) === (content == null)) throw new InvalidInput('text', 'give either text or content');

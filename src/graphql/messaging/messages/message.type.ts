@@ -171,7 +171,6 @@ export class MessageType extends Stored {
 
 plainFields<LoadedMessage>('Message', {
   content: (message) => shownContent(message.content),
-  raw: (message) => message.content,
   sender: senderOf,
 });
 
