@@ -1,4 +1,6 @@
+import type { Writable } from 'node:stream';
 import pg from 'pg';
+import type { Statement } from '../domain/context.ts';
 
 /** A connection holds at most this many prepared statements. Ours are a few dozen. */
 const mostPrepared = 200;
@@ -84,9 +86,23 @@ export class DatabaseClient extends pg.Client {
   }
 
   /** The same for a text that has no values inside either way. */
-  async run<Row>(text: string, values: unknown[]): Promise<Row[]> {
-    const { rows } = (await this.#answer(text, values, nameOf(text))) as { rows: Row[] };
+  async run<Row>(text: string, values: readonly unknown[]): Promise<Row[]> {
+    const { rows } = (await this.#answer(text, values as unknown[], nameOf(text))) as { rows: Row[] };
     return rows;
+  }
+
+  /** One transaction, sent at once and answered at once. Throws what the first that failed was refused for. */
+  async runTogether(statements: readonly Statement[]): Promise<unknown[][]> {
+    const { stream } = (this as unknown as { connection: { stream: Writable } }).connection;
+    stream.cork();
+    const begin = this.#answer('begin', [], undefined);
+    const answers = statements.map(({ sql, parameters }) => this.run(sql, parameters));
+    const end = this.#answer('commit', [], undefined);
+    stream.uncork();
+    const settled = await Promise.allSettled([begin, ...answers, end]);
+    const refused = settled.find((one) => one.status === 'rejected');
+    if (refused) throw refused.reason;
+    return Promise.all(answers);
   }
 
   async #answer(text: string, values: unknown[], name: string | undefined): Promise<unknown> {

@@ -1,7 +1,7 @@
 import { type EntityManager, MikroORM, type Options } from '@mikro-orm/postgresql';
 import { sql } from 'kysely';
 import pg from 'pg';
-import type { Core, DatabaseStatus, RunStatement, Settings } from '../domain/context.ts';
+import type { Core, DatabaseStatus, Settings, Sql, Statement } from '../domain/context.ts';
 import { DatabaseClient } from './client.ts';
 import { connectionOptions, databaseName } from './connection.ts';
 import { areMigrated, readMigrations } from './migrate.ts';
@@ -22,7 +22,7 @@ export interface Database {
   orm: MikroORM;
   /** The root entity manager. */
   em: EntityManager;
-  run: RunStatement;
+  sql: Sql;
   status: DatabaseStatus;
   /** Connections of the pool that are working, of all that are open. */
   connections(): { inUse: number; open: number; waiting: number };
@@ -59,6 +59,7 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
       idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
       query_timeout: answerTimeoutMs,
       Client: DatabaseClient,
+      pipeline: true,
       onPoolCreated(created: pg.Pool) {
         pool = created;
         // The pool does not keep a client that is ending.
@@ -81,18 +82,22 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
     await orm.close(true).catch(() => undefined);
     throw error;
   }
+  async function lend<T>(work: (client: DatabaseClient) => Promise<T>): Promise<T> {
+    // Made with the first connection, which `connect` above opened.
+    const client = (await pool!.connect()) as pg.PoolClient & DatabaseClient;
+    try {
+      return await work(client);
+    } finally {
+      client.release();
+    }
+  }
   const names = readMigrations(options.migrations).map((migration) => migration.name);
   return {
     orm,
     em,
-    async run<Row>(text: string, values: readonly unknown[]) {
-      // Made with the first connection, which `connect` above opened.
-      const client = (await pool!.connect()) as pg.PoolClient & DatabaseClient;
-      try {
-        return await client.run<Row>(text, values as unknown[]);
-      } finally {
-        client.release();
-      }
+    sql: {
+      run: <Row>({ sql, parameters }: Statement) => lend((client) => client.run<Row>(sql, parameters)),
+      runTogether: (statements) => lend((client) => client.runTogether(statements)),
     },
     status: { isReady: () => within(readyWithinMs, areMigrated(em, names)) },
     connections() {

@@ -56,11 +56,22 @@ export interface Settings {
   introspection: boolean;
 }
 
-/**
- * Runs one statement with bound values, a transaction of its own, by the shortest way to the database: for what comes most
- * often. Texts are prepared, so values must not stand in them.
- */
-export type RunStatement = <Row>(text: string, values: readonly unknown[]) => Promise<Row[]>;
+/** A text with `$1`, `$2` for its values. It is prepared, so values must not stand in it. */
+export interface Statement {
+  sql: string;
+  parameters: readonly unknown[];
+}
+
+/** The shortest way to the database, for what comes most often. */
+export interface Sql {
+  /** One statement, a transaction of its own. */
+  run<Row>(statement: Statement): Promise<Row[]>;
+  /**
+   * Several in one transaction, sent together: each sees what the ones before it did and waited for, and all fail when one
+   * fails. The rows of each.
+   */
+  runTogether(statements: readonly Statement[]): Promise<unknown[][]>;
+}
 
 /** What lives as long as the process; wired once in main.ts. */
 export interface Core {
@@ -68,7 +79,7 @@ export interface Core {
   log: Logger;
   /** The root entity manager: fork it, never use it for a request. */
   em: EntityManager;
-  run: RunStatement;
+  sql: Sql;
   wakeups: Wakeups;
   outbound: OutboundHttp;
   mailer: Mailer;

@@ -15,7 +15,7 @@ export interface Lane {
 
 /** What the work of a claim came to; the worker writes it to the lane. */
 export type LaneResult =
-  /** `checkAndFinish` has removed the row. */
+  /** The statement of its result has removed the row. */
   | { next: 'done' }
   /** Nothing is left: the row goes, unless it was woken meanwhile. */
   | { next: 'finish' }
@@ -38,12 +38,21 @@ export interface Lease {
   /** The same where the result ends its item: attempts count anew for the next one, in the row too. @throws LeaseLost */
   checkAndGoOn(tx: Tx): Promise<void>;
   /**
-   * The same where nothing may be left to do: then the lane goes in this transaction, without another way to the database.
+   * The same for a result that is one statement: parts of its `with` around one called `settled`, whose rows say that the
+   * item has come to its end. Without further work the lane goes with it.
    *
    * @param isLeft SQL that tells whether there is more
-   * @returns true: the lane is gone, its work is `done` @throws LeaseLost
    */
-  checkAndFinish(tx: Tx, isLeft: RawBuilder<unknown>): Promise<boolean>;
+  ending(isLeft: RawBuilder<unknown>): Ending;
+  /** After a statement of `ending` that settled its item and kept the lane. */
+  goOn(): void;
+}
+
+/** `fenced` has a row while the lease holds, `gone` one when the lane is gone. */
+export interface Ending {
+  fenced: RawBuilder<unknown>;
+  gone: RawBuilder<unknown>;
+  kept: RawBuilder<unknown>;
 }
 
 export class LeaseLost extends Error {
@@ -266,14 +275,16 @@ function leaseOf(core: Core, lane: Lane, claimedAt: number): Lease {
       expectHeld(await rows(tx.em, sql`update lane set attempts = least(attempts, 1) where ${held} returning 1`));
       attempts = 1;
     },
-    async checkAndFinish(tx, isLeft) {
-      const gone = await rows(
-        tx.em,
-        sql`delete from lane where ${held} and version = ${String(lane.version)}::bigint and not (${isLeft}) returning 1`,
-      );
-      if (gone.length > 0) return true;
-      await this.checkAndGoOn(tx);
-      return false;
+    ending: (isLeft) => ({
+      fenced: sql`select 1 from lane where ${held} for no key update`,
+      gone: sql`delete from lane where ${held} and version = ${String(lane.version)}::bigint
+          and exists (select from settled) and not (${isLeft}) returning 1`,
+      // 0 stays 0: somebody asked meanwhile to try again at once.
+      kept: sql`update lane set attempts = least(attempts, 1)
+          where ${held} and exists (select from settled) and not exists (select from gone)`,
+    }),
+    goOn() {
+      attempts = 1;
     },
   };
 }

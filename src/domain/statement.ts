@@ -37,8 +37,12 @@ export async function readRows<Row>(ctx: Ctx, statement: RawBuilder<Row>): Promi
 
 /** A statement as a transaction of its own. */
 export async function runStatement<Row>(core: Core, statement: RawBuilder<Row>): Promise<Row[]> {
-  const { sql, parameters } = statement.compile(compiler);
-  return core.run<Row>(sql, parameters);
+  return core.sql.run<Row>(statement.compile(compiler));
+}
+
+/** Several as one transaction, with one way to the database and back. @see Sql */
+export async function runTogether(core: Core, statements: readonly RawBuilder<unknown>[]): Promise<unknown[][]> {
+  return core.sql.runTogether(statements.map((statement) => statement.compile(compiler)));
 }
 
 /** A timestamptz column in milliseconds since 1970: a number is cheaper to read than a text. `round`, as seconds are not exact. */

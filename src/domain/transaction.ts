@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { RawBuilder } from 'kysely';
 import { type Ctx, type WakeupTopic, withEm } from './context.ts';
-import { rows, runStatement } from './statement.ts';
+import { rows, runStatement, runTogether } from './statement.ts';
 
 /** A context inside a transaction. What others must hear of is noted in `hints` and told after the commit. */
 export interface Tx extends Ctx {
@@ -54,6 +54,17 @@ export async function changeAtOnce<Row>(ctx: Ctx, statement: RawBuilder<Row>, hi
   const found = await retrying(() => runStatement(ctx.core, statement));
   for (const topic of hints) ctx.core.wakeups.hint(topic);
   return found;
+}
+
+/** The same for several statements, each of which sees what the ones before it locked. The rows of the last. */
+export async function changeTogether<Row>(
+  ctx: Ctx,
+  statements: [...RawBuilder<unknown>[], RawBuilder<Row>],
+  hints: WakeupTopic[],
+): Promise<Row[]> {
+  const found = await retrying(() => runTogether(ctx.core, statements));
+  for (const topic of hints) ctx.core.wakeups.hint(topic);
+  return found.at(-1) as Row[];
 }
 
 function isTx(ctx: Ctx): ctx is Tx {

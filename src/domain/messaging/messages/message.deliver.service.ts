@@ -4,9 +4,9 @@ import { insertEvents } from '../../events.ts';
 import { newId } from '../../ids.ts';
 import { type LaneKind, type LaneResult, type Lease, LeaseLost } from '../../jobs.ts';
 import { epochMs, readRows, rows } from '../../statement.ts';
-import { sqlState, type Tx, transaction } from '../../transaction.ts';
+import { changeTogether, sqlState, type Tx, transaction } from '../../transaction.ts';
 import { type Metadata, mergeMetadata } from '../metadata/metadata.service.ts';
-import { lockForResult, takeWaitingMetadata } from '../metadata/waiting-metadata.service.ts';
+import { lockForResult, takeWaitingMetadata, waitingMetadataOf } from '../metadata/waiting-metadata.service.ts';
 import { callActionEndpoint, type Delivery, type Exchange } from '../sources/action-endpoint.service.ts';
 import type { Source } from '../sources/source.entity.ts';
 import { findSourcesById, markUnreachable, reachableAgain, signingKeysOf } from '../sources/source.service.ts';
@@ -23,6 +23,7 @@ interface Pending {
   conversation_id: string;
   source: string;
   content: unknown;
+  metadata: Metadata;
   sent_at: number;
   channel_id: string;
   source_channel_id: string;
@@ -50,7 +51,7 @@ export const deliverConversation: LaneKind = {
 async function nextPending(ctx: Ctx, conversationId: string): Promise<Pending | undefined> {
   const [found] = await readRows(
     ctx,
-    sql<Pending>`select m.id, m.conversation_id, m.source, m.content, ${sql.raw(epochMs('m.sent_at'))} sent_at,
+    sql<Pending>`select m.id, m.conversation_id, m.source, m.content, m.metadata, ${sql.raw(epochMs('m.sent_at'))} sent_at,
           c.channel_id, c.source_conversation_id, h.source_channel_id,
           ${sql.raw(epochMs('c.created_at'))} conversation_created_at
         from message m join conversation c on c.id = m.conversation_id join channel h on h.id = c.channel_id
@@ -118,25 +119,11 @@ interface Result {
 
 /** True: nothing is left to send, and the lane is gone with it. */
 async function writeResult(ctx: Ctx, lease: Lease, result: Result): Promise<boolean> {
-  const { pending } = result;
-  const write = (keepsId: boolean) =>
-    transaction(ctx, async (tx) => {
-      await lockForResult(tx, pending.source, pending.conversation_id);
-      await writeMessage(tx, result, keepsId);
-      const { delivery } = result.exchange;
-      if (delivery.state === 'RETRY' && result.waitMs === undefined) {
-        await markUnreachable(tx, pending.source, delivery.reason);
-      }
-      // A message that waits keeps its attempts.
-      if (result.waitMs !== undefined) {
-        await lease.check(tx);
-        return false;
-      }
-      return lease.checkAndFinish(
-        tx,
-        sql`exists (select 1 from message where conversation_id = ${pending.conversation_id}::uuid and delivery_state = 'PENDING')`,
-      );
-    });
+  const write = async (keepsId: boolean) => {
+    const written = keepsId && (await writeDelivered(ctx, lease, result));
+    if (!written) await writeInSteps(ctx, lease, result, keepsId);
+    return written === 'done';
+  };
   try {
     return await write(true);
   } catch (error) {
@@ -144,6 +131,62 @@ async function writeResult(ctx: Ctx, lease: Lease, result: Result): Promise<bool
     if (sqlState(error) !== '23505') throw error;
     return write(false);
   }
+}
+
+/**
+ * What nearly all deliveries come to, in one way to the database. False: something else happened to the message while the
+ * call was out, and nothing is written.
+ */
+async function writeDelivered(ctx: Ctx, lease: Lease, result: Result): Promise<'done' | 'more' | false> {
+  const { pending, exchange } = result;
+  const { delivery } = exchange;
+  const { id, conversation_id: conversationId, source } = pending;
+  if (delivery.state !== 'DELIVERED') return false;
+  const { fenced, gone, kept } = lease.ending(sql`exists (select 1 from message
+      where conversation_id = ${conversationId}::uuid and delivery_state = 'PENDING' and id <> ${id}::uuid)`);
+  const [written] = await changeTogether(
+    ctx,
+    [
+      lockForResult(source, conversationId),
+      sql<{ held: boolean; settled: boolean; gone: boolean }>`
+        with fenced as materialized (${fenced}),
+        settled as (
+          update message set delivery_state = 'DELIVERED', failure = null, source_message_id = ${delivery.sourceMessageId},
+            metadata = ${JSON.stringify(metadataAfter(pending.metadata, delivery, 'DELIVERED'))}::jsonb
+          where id = ${id}::uuid and delivery_state = 'PENDING' and metadata = ${JSON.stringify(pending.metadata)}::jsonb
+            and exists (select from fenced) and not exists (${waitingMetadataOf(source, delivery.sourceMessageId)})
+          returning id),
+        tried as (${insertAttempt(ctx, result, sql`exists (select from settled)`)}),
+        logged as (${insertEvents(messageUpdated(conversationId))}),
+        reached as (${reachableAgain(source, sql`exists (select from settled)`)}),
+        gone as (${gone}),
+        kept as (${kept})
+        select exists (select from fenced) held, exists (select from settled) settled, exists (select from gone) gone`,
+    ],
+    ['event'],
+  );
+  if (!written?.held) throw new LeaseLost(lease.lane);
+  if (!written.settled) return false;
+  lease.goOn();
+  return written.gone ? 'done' : 'more';
+}
+
+/** A select of the event's columns, from the message that `settled` has. */
+function messageUpdated(conversationId: string): RawBuilder<unknown> {
+  return sql`select ${conversationId}::uuid, 'message.updated', jsonb_build_object('messageId', id) from settled`;
+}
+
+/** The same in every case: each step sees what the ones before it found. */
+function writeInSteps(ctx: Ctx, lease: Lease, result: Result, keepsId: boolean): Promise<void> {
+  const { pending, exchange, waitMs } = result;
+  const { delivery } = exchange;
+  return transaction(ctx, async (tx) => {
+    await rows(tx.em, lockForResult(pending.source, pending.conversation_id));
+    await writeMessage(tx, result, keepsId);
+    if (delivery.state === 'RETRY' && waitMs === undefined) await markUnreachable(tx, pending.source, delivery.reason);
+    // A message that has its final state ends here; one that waits keeps its attempts.
+    await (waitMs === undefined ? lease.checkAndGoOn(tx) : lease.check(tx));
+  });
 }
 
 async function writeMessage(tx: Tx, result: Result, keepsId: boolean): Promise<void> {
@@ -169,9 +212,9 @@ async function writeMessage(tx: Tx, result: Result, keepsId: boolean): Promise<v
           update message set delivery_state = ${state}, failure = ${failure && JSON.stringify(failure)}::jsonb,
             source_message_id = ${theirs}, metadata = ${JSON.stringify(metadata ?? {})}::jsonb
           where id = ${id}::uuid and ${present !== undefined} returning id),
-        tried as (${insertAttempt(tx, result)}),
-        reached as (${reachableAgain(pending.source, delivery.state === 'DELIVERED')})
-        ${insertEvents(sql`select ${conversationId}::uuid, 'message.updated', jsonb_build_object('messageId', id) from settled`)}`,
+        tried as (${insertAttempt(tx, result, sql`true`)}),
+        reached as (${reachableAgain(pending.source, sql`${delivery.state === 'DELIVERED'}`)})
+        ${insertEvents(messageUpdated(conversationId))}`,
   );
   tx.hints.add('event');
 }
@@ -194,7 +237,11 @@ function metadataAfter(before: Metadata, delivery: Delivery, state: string): Met
   return state === 'FAILED' ? mergeMetadata(before, { error: delivery.reason }) : before;
 }
 
-function insertAttempt(tx: Tx, { source, pending, exchange, attempts }: Result): RawBuilder<unknown> {
+function insertAttempt(
+  ctx: Ctx,
+  { source, pending, exchange, attempts }: Result,
+  condition: RawBuilder<unknown>,
+): RawBuilder<unknown> {
   const { request, response, statusCode, durationMs, delivery } = exchange;
   // Nothing was sent: the message tells why.
   return sql`insert into delivery_attempt (id, source, conversation_id, message_id, attempt, url, status_code, error,
@@ -203,6 +250,6 @@ function insertAttempt(tx: Tx, { source, pending, exchange, attempts }: Result):
             ${attempts}::int, ${source.actionEndpoint ?? ''}, ${statusCode}::int,
             ${delivery.state === 'DELIVERED' ? null : delivery.reason}, ${durationMs}::int,
             ${JSON.stringify(request)}::jsonb, ${response === null ? null : JSON.stringify(response)}::jsonb,
-            ${tx.now().toISOString()}::timestamptz
-          where ${request !== null}`;
+            ${ctx.now().toISOString()}::timestamptz
+          where ${request !== null} and ${condition}`;
 }

@@ -329,7 +329,7 @@ async function standingOf(core: Core, id: string): Promise<TokenStanding | undef
 }
 
 /** Part of a larger statement: the last delivery reached the source, or did not. Touches the row only when that is new. */
-export function reachableAgain(id: string, isReached: boolean): RawBuilder<unknown> {
+export function reachableAgain(id: string, isReached: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`update source set reachable = true, last_error = null where id = ${id}::uuid and ${isReached} and not reachable`;
 }
 
