@@ -57,6 +57,9 @@ function isStale(error: pg.DatabaseError): boolean {
   return error.code === '26000' || (error.code === '0A000' && error.routine === 'RevalidateCachedQuery');
 }
 
+const begin: Statement = { sql: 'begin', parameters: [] };
+const commit: Statement = { sql: 'commit', parameters: [] };
+
 type Send = (...args: unknown[]) => unknown;
 
 /** Kysely never returns a connection to the pool when one of these fails, and the state it is in is unknown. */
@@ -93,13 +96,38 @@ export class DatabaseClient extends pg.Client {
 
   /** One transaction, sent at once and answered at once. Throws what the first that failed was refused for. */
   async runTogether(statements: readonly Statement[]): Promise<unknown[][]> {
+    const [, ...answers] = await this.#flight([begin, ...statements, commit]);
+    return answers.slice(0, -1);
+  }
+
+  /** @see Sql */
+  async inFlights<T>(
+    work: (send: (statements: readonly Statement[]) => Promise<unknown[][]>) => Promise<T>,
+  ): Promise<T> {
+    let hasBegun = false;
+    try {
+      const result = await work(async (statements) => {
+        if (hasBegun) return this.#flight(statements);
+        hasBegun = true;
+        return (await this.#flight([begin, ...statements])).slice(1);
+      });
+      if (hasBegun) await this.#answer('commit', [], undefined);
+      return result;
+    } catch (error) {
+      // Where it cannot be rolled back the connection leaves the pool.
+      if (hasBegun && this.getTransactionStatus() !== 'I')
+        await this.#answer('rollback', [], undefined).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Sent in one write. Each statement has its own answer: behind one that fails the transaction refuses the others. */
+  async #flight(statements: readonly Statement[]): Promise<unknown[][]> {
     const { stream } = (this as unknown as { connection: { stream: Writable } }).connection;
     stream.cork();
-    const begin = this.#answer('begin', [], undefined);
     const answers = statements.map(({ sql, parameters }) => this.run(sql, parameters));
-    const end = this.#answer('commit', [], undefined);
     stream.uncork();
-    const settled = await Promise.allSettled([begin, ...answers, end]);
+    const settled = await Promise.allSettled(answers);
     const refused = settled.find((one) => one.status === 'rejected');
     if (refused) throw refused.reason;
     return Promise.all(answers);

@@ -98,6 +98,7 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
     sql: {
       run: <Row>({ sql, parameters }: Statement) => lend((client) => client.run<Row>(sql, parameters)),
       runTogether: (statements) => lend((client) => client.runTogether(statements)),
+      inFlights: (work) => lend((client) => client.inFlights(work)),
     },
     status: { isReady: () => within(readyWithinMs, areMigrated(em, names)) },
     connections() {

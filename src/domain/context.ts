@@ -71,6 +71,11 @@ export interface Sql {
    * fails. The rows of each.
    */
   runTogether(statements: readonly Statement[]): Promise<unknown[][]>;
+  /**
+   * A transaction whose statements go out in groups; the first takes the begin with it. Commits when the work is done, rolls
+   * back when it throws.
+   */
+  inFlights<T>(work: (send: (statements: readonly Statement[]) => Promise<unknown[][]>) => Promise<T>): Promise<T>;
 }
 
 /** What lives as long as the process; wired once in main.ts. */

@@ -35,13 +35,15 @@ export interface EventLogState {
 /** Appends to the log in the transaction of the change. Lock the conversations first: `lockConversations`. */
 export async function appendEvents(tx: Tx, events: DomainEvent[]): Promise<void> {
   if (events.length === 0) return;
-  await rows(
-    tx.em,
-    insertEvents(sql`select * from unnest(
-          ${events.map((event) => event.conversationId)}::uuid[], ${events.map((event) => event.kind)}::text[],
-          ${events.map((event) => JSON.stringify(event.payload))}::jsonb[])`),
-  );
+  await rows(tx.em, insertEvents(eventsOf(events)));
   tx.hints.add('event');
+}
+
+/** A select of the columns of these events. */
+export function eventsOf(events: readonly DomainEvent[]): RawBuilder<unknown> {
+  return sql`select * from unnest(
+          ${events.map((event) => event.conversationId)}::uuid[], ${events.map((event) => event.kind)}::text[],
+          ${events.map((event) => JSON.stringify(event.payload))}::jsonb[])`;
 }
 
 /** The same as part of a larger statement. @param events a select of conversation, kind and payload, in their order */

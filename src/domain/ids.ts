@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { uuidv7 } from 'uuidv7';
 
 /** A new id of ours, rising with time. */
@@ -14,7 +14,7 @@ export function newId(): string {
  * @see contracts, "Ids of source-made things"
  */
 export function sourceThingId(sourceName: string, theirId: string): string {
-  const bytes = createHash('sha1').update(sourceName).update(theirId).digest().subarray(0, 16);
+  const bytes = hash('sha1', sourceName + theirId, 'buffer').subarray(0, 16);
   bytes[6] = (bytes[6]! & 0x0f) | 0x50;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
   const hex = bytes.toString('hex');

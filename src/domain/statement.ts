@@ -7,7 +7,7 @@ import {
   PostgresQueryCompiler,
   type RawBuilder,
 } from 'kysely';
-import type { Core, Ctx } from './context.ts';
+import type { Core, Ctx, Statement } from './context.ts';
 
 /**
  * Runs one statement with bound values (kysely's `sql` tag) on the entity manager, inside its transaction if it has
@@ -37,12 +37,12 @@ export async function readRows<Row>(ctx: Ctx, statement: RawBuilder<Row>): Promi
 
 /** A statement as a transaction of its own. */
 export async function runStatement<Row>(core: Core, statement: RawBuilder<Row>): Promise<Row[]> {
-  return core.sql.run<Row>(statement.compile(compiler));
+  return core.sql.run<Row>(compiled(statement));
 }
 
-/** Several as one transaction, with one way to the database and back. @see Sql */
-export async function runTogether(core: Core, statements: readonly RawBuilder<unknown>[]): Promise<unknown[][]> {
-  return core.sql.runTogether(statements.map((statement) => statement.compile(compiler)));
+/** Text and values. */
+export function compiled(statement: RawBuilder<unknown>): Statement {
+  return statement.compile(compiler);
 }
 
 /** A timestamptz column in milliseconds since 1970: a number is cheaper to read than a text. `round`, as seconds are not exact. */

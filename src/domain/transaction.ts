@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { RawBuilder } from 'kysely';
-import { type Ctx, type WakeupTopic, withEm } from './context.ts';
-import { rows, runStatement, runTogether } from './statement.ts';
+import { type Core, type Ctx, type WakeupTopic, withEm } from './context.ts';
+import { compiled, rows, runStatement } from './statement.ts';
 
 /** A context inside a transaction. What others must hear of is noted in `hints` and told after the commit. */
 export interface Tx extends Ctx {
@@ -62,9 +62,29 @@ export async function changeTogether<Row>(
   statements: [...RawBuilder<unknown>[], RawBuilder<Row>],
   hints: WakeupTopic[],
 ): Promise<Row[]> {
-  const found = await retrying(() => runTogether(ctx.core, statements));
+  const found = await retrying(() => ctx.core.sql.runTogether(statements.map(compiled)));
   for (const topic of hints) ctx.core.wakeups.hint(topic);
   return found.at(-1) as Row[];
+}
+
+/** Sends statements together. The rows of each. */
+export type Send = <Rows extends unknown[]>(
+  ...statements: { [Index in keyof Rows]: RawBuilder<Rows[Index]> }
+) => Promise<{ [Index in keyof Rows]: Rows[Index][] }>;
+
+/**
+ * A transaction that goes to the database a few times, each time with all that is known to be asked. The same promises as
+ * `transaction`; `work` notes in `hints` what others must hear of.
+ */
+export function inFlights<T>(core: Core, work: (send: Send, hints: Set<WakeupTopic>) => Promise<T>): Promise<T> {
+  return retrying(async () => {
+    const hints = new Set<WakeupTopic>();
+    const result = await core.sql.inFlights((send) =>
+      work(((...statements: RawBuilder<unknown>[]) => send(statements.map(compiled))) as Send, hints),
+    );
+    for (const topic of hints) core.wakeups.hint(topic);
+    return result;
+  });
 }
 
 function isTx(ctx: Ctx): ctx is Tx {

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { systemCtx, withEm } from '../../src/domain/context.ts';
 import { sourceThingId } from '../../src/domain/ids.ts';
 import type { IngestEntry } from '../../src/domain/messaging/sources/ingest-batch.ts';
-import { lockForIngest } from '../../src/domain/messaging/sources/ingest-state.ts';
+import { locksForIngest } from '../../src/domain/messaging/sources/ingest-state.ts';
 import { rows } from '../../src/domain/statement.ts';
 import type { Tx } from '../../src/domain/transaction.ts';
 import { type App, type Json, startApp } from '../support/app.ts';
@@ -29,7 +29,6 @@ describe('The locks of an ingest', () => {
       source: { id: source, name: source },
       messages: [],
       metadata: mode === 'alone' ? metadata : [],
-      contents: [],
       faults: [],
     };
   }
@@ -39,7 +38,7 @@ describe('The locks of an ingest', () => {
     const ctx = systemCtx(app.core, 'test');
     return ctx.em.fork().transactional(async (em) => {
       const tx: Tx = { ...withEm(ctx, em as EntityManager), hints: new Set() };
-      await lockForIngest(tx, entries, []);
+      await rows(tx.em, locksForIngest(entries, []).statement);
       return whileHeld(tx);
     });
   }

@@ -30,11 +30,19 @@ export interface IngestItem {
   status: 'CREATED' | 'DUPLICATE';
 }
 
+/** A message with the ids of what it names, each made once. */
+export interface PreparedMessage extends IngestMessage {
+  id: string;
+  conversationId: string;
+  channelId: string;
+  /** JSON text of its content. */
+  json: string;
+}
+
 /** A checked batch with its source, as a group of them is worked in one transaction. */
 export interface IngestEntry extends IngestBatch {
   source: { id: string; name: string };
-  /** JSON text of each message's content, made once. */
-  contents: string[];
+  messages: PreparedMessage[];
   /** What is wrong with it already. It is then refused, together with what the plan finds. */
   faults: Fault[];
 }

@@ -37,6 +37,7 @@ export function mergeBatch(
 ): { merges: Map<string, Merge>; faults: Fault[] } {
   const merges = new Map<string, Merge>();
   const faults: Fault[] = [];
+  if (entry.metadata.length === 0) return { merges, faults };
   const refused = new Set(entry.faults.map(({ path }) => path));
   for (const [index, item] of entry.metadata.entries()) {
     const path = `metadata[${index}]`;
@@ -90,6 +91,7 @@ export function takeWaiting(
   state: IngestState,
   plan: MetadataPlan,
 ): Metadata | undefined {
+  if (plan.waiting.size + state.waiting.size === 0) return undefined;
   const key = waitingKey(source, namespace, subjectId);
   const waiting = plan.waiting.get(key)?.metadata ?? state.waiting.get(key);
   if (!waiting) return undefined;
@@ -162,9 +164,9 @@ function waitingAfter(entry: IngestEntry, merges: Map<string, Merge>, state: Ing
 /** The messages and conversations that a batch makes: a repeated message makes neither. */
 function madeBy({ source, messages }: IngestEntry, state: IngestState): Set<string> {
   const made = new Set<string>();
-  for (const { sourceMessageId, sourceConversationId } of messages) {
+  for (const { id, sourceMessageId, sourceConversationId } of messages) {
     const key = waitingKey(source.id, 'message', sourceMessageId);
-    if (made.has(key) || storedMessage(state, source, sourceMessageId)) continue;
+    if (made.has(key) || storedMessage(state, source, sourceMessageId, id)) continue;
     made.add(key).add(waitingKey(source.id, 'conversation', sourceConversationId));
   }
   return made;

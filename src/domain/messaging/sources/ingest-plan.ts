@@ -1,8 +1,8 @@
 import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
-import { newId, sourceThingId } from '../../ids.ts';
+import { newId } from '../../ids.ts';
 import { type ContactNaming, contactNaming } from '../metadata/metadata.service.ts';
 import type { Outcome } from './group-commit.ts';
-import type { IngestEntry, IngestItem, IngestMessage } from './ingest-batch.ts';
+import type { IngestEntry, IngestItem, PreparedMessage } from './ingest-batch.ts';
 import { type MetadataPlan, mergeBatch, planMerges, takeWaiting } from './ingest-metadata.ts';
 import { type IngestState, type KnownConversation, metadataKey, pairKey, storedMessage } from './ingest-state.ts';
 
@@ -59,9 +59,7 @@ export function planGroup(entries: IngestEntry[], state: IngestState): IngestPla
       plan.outcomes.push({ ok: false, error: new InvalidInput(faults.slice(0, maxFaults)) });
       continue;
     }
-    const items = entry.messages.map((message, index) =>
-      planMessage(entry, message, entry.contents[index]!, state, plan),
-    );
+    const items = entry.messages.map((message) => planMessage(entry, message, state, plan));
     planMerges(entry, merges, state, plan);
     plan.outcomes.push({ ok: true, value: items });
   }
@@ -74,12 +72,12 @@ function messageFaults(entry: IngestEntry, state: IngestState): Fault[] {
   const channelOfNew = new Map<string, string>();
   entry.messages.forEach((message, index) => {
     const path = `messages[${index}]`;
-    const stored = state.messages.get(sourceThingId(entry.source.name, message.sourceMessageId));
+    const stored = state.messages.get(message.id);
     if (stored && stored.source !== entry.source.id) {
       faults.push({ path: `${path}.sourceMessageId`, message: 'its id is taken by a message of another source' });
       // Who repeats what was taken hears so, whatever became of the channel since.
-    } else if (storedMessage(state, entry.source, message.sourceMessageId)) return;
-    const channelId = sourceThingId(entry.source.name, message.sourceChannelId);
+    } else if (storedMessage(state, entry.source, message.sourceMessageId, message.id)) return;
+    const { channelId, conversationId } = message;
     const channel = state.channels.get(channelId);
     if (channel?.source !== entry.source.id) {
       faults.push({
@@ -92,7 +90,6 @@ function messageFaults(entry: IngestEntry, state: IngestState): Fault[] {
         message: `the channel "${message.sourceChannelId}" is disconnected: connect it with sources.channels.create first`,
       });
     }
-    const conversationId = sourceThingId(entry.source.name, message.sourceConversationId);
     const known = state.conversations.get(conversationId);
     const expected = known?.channelId ?? channelOfNew.get(conversationId) ?? channelId;
     channelOfNew.set(conversationId, expected);
@@ -111,20 +108,14 @@ function messageFaults(entry: IngestEntry, state: IngestState): Fault[] {
   return faults;
 }
 
-function planMessage(
-  entry: IngestEntry,
-  message: IngestMessage,
-  content: string,
-  state: IngestState,
-  plan: IngestPlan,
-): IngestItem {
+function planMessage(entry: IngestEntry, message: PreparedMessage, state: IngestState, plan: IngestPlan): IngestItem {
   const { source } = entry;
   const answer = { sourceMessageId: message.sourceMessageId };
   // What we sent and the source now tells us of is the same message.
-  const stored = storedMessage(state, source, message.sourceMessageId);
+  const { id } = message;
+  const stored = storedMessage(state, source, message.sourceMessageId, id);
   if (stored) return { ...answer, id: stored.id, status: 'DUPLICATE' };
 
-  const id = sourceThingId(source.name, message.sourceMessageId);
   const conversation = conversationFor(entry, message, state, plan);
   const senderId = message.fromContact
     ? contactFor(source.id, message.sourceSenderId, state, plan)
@@ -141,7 +132,7 @@ function planMessage(
     sequence: conversation.nextSequence,
     fromContact: message.fromContact,
     senderId,
-    content,
+    content: message.json,
     sentAt: message.sentAt,
   });
   conversation.nextSequence += 1;
@@ -153,19 +144,19 @@ function planMessage(
 
 function conversationFor(
   entry: IngestEntry,
-  message: IngestMessage,
+  message: PreparedMessage,
   state: IngestState,
   plan: IngestPlan,
 ): KnownConversation {
   const { source } = entry;
-  const id = sourceThingId(source.name, message.sourceConversationId);
+  const id = message.conversationId;
   const known = state.conversations.get(id);
   if (known) return known;
   const made: PlannedConversation = {
     id,
     source: source.id,
     sourceConversationId: message.sourceConversationId,
-    channelId: sourceThingId(source.name, message.sourceChannelId),
+    channelId: message.channelId,
     contactId: null,
     nextSequence: 1,
     createdAt: message.sentAt,

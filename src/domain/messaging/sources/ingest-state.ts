@@ -1,7 +1,6 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { sourceThingId } from '../../ids.ts';
-import { rows } from '../../statement.ts';
-import type { Tx } from '../../transaction.ts';
+import type { Send } from '../../transaction.ts';
 import type { Metadata } from '../metadata/metadata.service.ts';
 import type { IngestEntry } from './ingest-batch.ts';
 
@@ -39,14 +38,13 @@ export const metadataKey = (namespace: string, id: string): string => `${namespa
  * The conversations of stored messages that metadata names: they are locked too. Read before the locks, so the message
  * may appear in between: `unlockedConversations` tells after them.
  */
-export async function messageConversations(tx: Tx, entries: IngestEntry[]): Promise<string[]> {
+export async function messageConversations(send: Send, entries: IngestEntry[]): Promise<string[]> {
   const items = entries.flatMap(({ source, metadata }) =>
     metadata.filter((item) => item.namespace === 'message').map((item) => ({ source, theirs: item.sourceId })),
   );
   if (items.length === 0) return [];
-  const found = await rows<{ conversation_id: string }>(
-    tx.em,
-    sql`select conversation_id::text from message
+  const [found] = await send(
+    sql<{ conversation_id: string }>`select conversation_id::text from message
           where id = any(${items.map(({ source, theirs }) => sourceThingId(source.name, theirs))}::uuid[])
         union
         select m.conversation_id::text from message m
@@ -54,7 +52,7 @@ export async function messageConversations(tx: Tx, entries: IngestEntry[]): Prom
             a(source, theirs) on m.source = a.source and m.source_message_id = a.theirs
           where m.sender_type in ('USER', 'BOT', 'CAMPAIGN')`,
   );
-  return found.map((row) => row.conversation_id);
+  return found!.map((row) => row.conversation_id);
 }
 
 /**
@@ -62,31 +60,35 @@ export async function messageConversations(tx: Tx, entries: IngestEntry[]): Prom
  * not by mode, so that no two ingests wait for each other. Metadata whose subject is not in its own batch takes the
  * source alone, all else shares it: so a subject never slips in between "it is not there yet" and "kept until it comes".
  *
- * @returns the ids of the conversations that are locked
+ * @returns also the ids of the conversations that it locks
  */
-export async function lockForIngest(tx: Tx, entries: IngestEntry[], subjects: string[]): Promise<Set<string>> {
+export function locksForIngest(
+  entries: IngestEntry[],
+  subjects: string[],
+): { statement: RawBuilder<unknown>; conversations: Set<string> } {
   const sources = sourceModes(entries);
   const conversations = new Set([...subjects, ...entries.flatMap(conversationsOf)]);
   // The inner query is grouped and sorted before the outer one takes the first lock. Sources may share a key: the
   // stronger mode counts, as a lock that is raised later could wait for another that is raised.
-  await rows(
-    tx.em,
-    sql`select case when alone then pg_advisory_xact_lock(class, key) else pg_advisory_xact_lock_shared(class, key) end
+  const statement = sql`select case when alone then pg_advisory_xact_lock(class, key) else pg_advisory_xact_lock_shared(class, key) end
         from (
           select class, key, bool_or(alone) alone from (
             select 8 class, hashtext(s) key, alone
               from unnest(${[...sources.keys()]}::text[], ${[...sources.values()]}::boolean[]) t(s, alone)
             union all
             select 7, hashtext(c::text) & 1023, true from unnest(${[...conversations]}::uuid[]) c) wanted
-          group by class, key order by class desc, key) locks`,
-  );
-  return conversations;
+          group by class, key order by class desc, key) locks`;
+  return { statement, conversations };
 }
 
 /** The sources of a group, and whether it takes them alone. */
 function sourceModes(entries: IngestEntry[]): Map<string, boolean> {
   const modes = new Map<string, boolean>();
   for (const { source, messages, metadata } of entries) {
+    if (metadata.length === 0) {
+      modes.set(source.id, modes.get(source.id) ?? false);
+      continue;
+    }
     const made = new Set(
       messages.flatMap((m) => [`message ${m.sourceMessageId}`, `conversation ${m.sourceConversationId}`]),
     );
@@ -97,11 +99,12 @@ function sourceModes(entries: IngestEntry[]): Map<string, boolean> {
 }
 
 function conversationsOf({ source, messages, metadata }: IngestEntry): string[] {
-  const named = [
-    ...messages.map((message) => message.sourceConversationId),
-    ...metadata.filter((item) => item.namespace === 'conversation').map((item) => item.sourceId),
+  return [
+    ...messages.map((message) => message.conversationId),
+    ...metadata
+      .filter((item) => item.namespace === 'conversation')
+      .map((item) => sourceThingId(source.name, item.sourceId)),
   ];
-  return named.map((theirs) => sourceThingId(source.name, theirs));
 }
 
 /** Conversations whose messages the group's metadata changes and that are not among the locked ones. */
@@ -114,15 +117,15 @@ export function unlockedConversations(entries: IngestEntry[], state: IngestState
   );
 }
 
-/** A message by the source's id of it. What we sent goes by an id of our own. */
+/** A message by the source's id of it. What we sent goes by an id of our own. @param id the one made of it */
 export function storedMessage(
   state: IngestState,
   source: IngestEntry['source'],
   theirs: string,
+  id = sourceThingId(source.name, theirs),
 ): { id: string; conversationId: string } | undefined {
-  const sent = state.sent.get(pairKey(source.id, theirs));
+  const sent = state.sent.size > 0 ? state.sent.get(pairKey(source.id, theirs)) : undefined;
   if (sent) return sent;
-  const id = sourceThingId(source.name, theirs);
   const stored = state.messages.get(id);
   return stored && { id, conversationId: stored.conversationId };
 }
@@ -137,13 +140,13 @@ interface StateRow {
 }
 
 /**
- * Reads, under the locks, all that the decision needs. One statement; a second one where metadata is concerned. The
+ * Takes the locks and reads, under them, all that the decision needs. One statement; a second one where metadata is concerned. The
  * laterals make it look up by index whatever the statistics say: a new table has none.
  */
-export async function readState(tx: Tx, entries: IngestEntry[]): Promise<IngestState> {
+export async function readState(send: Send, locks: RawBuilder<unknown>, entries: IngestEntry[]): Promise<IngestState> {
   const asked = idsOf(entries);
-  const found = await rows<StateRow>(
-    tx.em,
+  const [, found] = await send<[unknown, StateRow]>(
+    locks,
     sql`select 'channel' what, id, source, case when connected then 'connected' end ref, null::uuid other, null::int number
           from channel where id = any(${asked.channels}::uuid[])
         union all
@@ -172,7 +175,7 @@ export async function readState(tx: Tx, entries: IngestEntry[]): Promise<IngestS
   const sourcesWithWaiting = new Set(found.filter(({ what }) => what === 'waiting').map(({ source }) => source));
   const concerned = entries.some((entry) => entry.metadata.length > 0 || sourcesWithWaiting.has(entry.source.id));
   const unnamed = [...state.conversations.values()].filter(({ contactId }) => contactId === null);
-  if (concerned || unnamed.length > 0) await readMetadata(tx, entries, asked, state);
+  if (concerned || unnamed.length > 0) await readMetadata(send, entries, asked, state);
   return state;
 }
 
@@ -186,9 +189,9 @@ function idsOf(entries: IngestEntry[]) {
   for (const { source, ...entry } of entries) {
     sources.add(source.id);
     for (const message of entry.messages) {
-      channels.add(sourceThingId(source.name, message.sourceChannelId));
-      conversations.add(sourceThingId(source.name, message.sourceConversationId));
-      messages.add(sourceThingId(source.name, message.sourceMessageId));
+      channels.add(message.channelId);
+      conversations.add(message.conversationId);
+      messages.add(message.id);
       sent.set(pairKey(source.id, message.sourceMessageId), [source.id, message.sourceMessageId]);
       if (message.fromContact) {
         senders.set(pairKey(source.id, message.sourceSenderId), [source.id, message.sourceSenderId]);
@@ -255,7 +258,7 @@ interface MetadataRow {
 }
 
 async function readMetadata(
-  tx: Tx,
+  send: Send,
   entries: IngestEntry[],
   asked: ReturnType<typeof idsOf>,
   state: IngestState,
@@ -271,9 +274,8 @@ async function readMetadata(
     for (const item of entry.metadata) note(item.namespace, item.sourceId);
   }
   const waiting = [...refs.values()];
-  const found = await rows<MetadataRow>(
-    tx.em,
-    sql`select 'conversation ' || id key, source, null namespace, null subject_id, metadata, null::int count
+  const [found] = await send(
+    sql<MetadataRow>`select 'conversation ' || id key, source, null namespace, null subject_id, metadata, null::int count
           from conversation where id = any(${asked.conversations}::uuid[])
         union all
         select 'message ' || id, source, null, null, metadata, null from message
@@ -287,7 +289,7 @@ async function readMetadata(
         select null, s, null, null, null, (select count(*)::int from waiting_metadata w where w.source = s)
           from unnest(${asked.sources}::uuid[]) s`,
   );
-  for (const row of found) {
+  for (const row of found!) {
     if (row.count !== null) state.waitingCounts.set(row.source, row.count);
     else if (row.key !== null) state.metadata.set(row.key, row.metadata ?? {});
     else state.waiting.set(waitingKey(row.source, row.namespace!, row.subject_id!), row.metadata ?? {});

@@ -1,83 +1,74 @@
 import { type RawBuilder, sql } from 'kysely';
-import { counterSlot, moveCounters } from '../../counters.ts';
-import { appendEvents, type DomainEvent } from '../../events.ts';
-import { rows } from '../../statement.ts';
-import type { Tx } from '../../transaction.ts';
+import type { WakeupTopic } from '../../context.ts';
+import { counterSlot } from '../../counters.ts';
+import { type DomainEvent, eventsOf, insertEvents } from '../../events.ts';
+import { Overtaken, type Send } from '../../transaction.ts';
 import type { IngestPlan } from './ingest-plan.ts';
 import { pairKey } from './ingest-state.ts';
 
-/** Writes a plan. Returns the ids of the messages that were really inserted. */
-export async function writePlan(tx: Tx, plan: IngestPlan): Promise<Set<string>> {
-  if (plan.newContacts.length > 0) await insertContacts(tx, plan);
-  if (plan.newConversations.length > 0) await insertConversations(tx, plan);
-  const inserted = plan.messages.length > 0 ? await insertMessages(tx, plan) : new Set<string>();
-  if (plan.conversationMetadata.size + plan.messageMetadata.size + plan.waiting.size + plan.arrived.length > 0) {
-    await writeMetadata(tx, plan, inserted);
+/**
+ * Writes a plan in one way to the database.
+ *
+ * @throws Overtaken between our look and our insert another transaction stored the same message, in another conversation, or
+ * made the same contact: what was planned around it, such as a conversation of its own, must not stay
+ */
+export async function writePlan(send: Send, hints: Set<WakeupTopic>, plan: IngestPlan): Promise<void> {
+  const { newContacts, newConversations, messages, contactNamings } = plan;
+  const statements = [
+    // These two come first: their counts are looked at.
+    newContacts.length > 0 ? insertContacts(plan) : undefined,
+    newConversations.length > 0 ? insertConversations(plan) : undefined,
+    messages.length > 0 ? insertMessages(plan) : undefined,
+    ...writeMetadata(plan),
+    contactNamings.size > 0 ? nameContacts(plan) : undefined,
+  ];
+  const written = await send(...statements.filter((statement) => statement !== undefined));
+  if (written.length === 0) return;
+  hints.add('event');
+  const counts = written.flatMap((found) => (found as { n?: number }[]).map(({ n }) => n ?? 0));
+  const wanted = newContacts.length + messages.length;
+  if (counts.reduce((sum, n) => sum + n, 0) < wanted) {
+    throw new Overtaken('a message or a contact was stored by somebody else meanwhile');
   }
-  if (plan.contactNamings.size > 0) await nameContacts(tx, plan);
-  return inserted;
 }
 
-// Another process may make the same sender's contact in another conversation at the same time: the identity's key
-// decides, and the loser takes the winner's contact.
-async function insertContacts(tx: Tx, plan: IngestPlan): Promise<void> {
+// Another process may make the same sender's contact in another conversation at the same time: the identity's key decides.
+function insertContacts(plan: IngestPlan): RawBuilder<unknown> {
   const made = [...plan.newContacts].sort((a, b) =>
     pairKey(a.source, a.senderId) < pairKey(b.source, b.senderId) ? -1 : 1,
   );
-  const ids = sql`${made.map((c) => c.id)}::uuid[]`;
-  await rows(tx.em, sql`insert into contact (id) select * from unnest(${ids})`);
-  const won = await rows<{ contact_id: string }>(
-    tx.em,
-    sql`insert into contact_identity (source, sender_id, contact_id)
-        select * from unnest(${made.map((c) => c.source)}::uuid[], ${made.map((c) => c.senderId)}::text[], ${ids})
-        on conflict do nothing returning contact_id::text`,
-  );
-  if (won.length === made.length) return;
-  const winners = new Set(won.map((row) => row.contact_id));
-  const lost = made.filter((c) => !winners.has(c.id));
-  const present = await rows<{ contact_id: string; source: string; sender_id: string }>(
-    tx.em,
-    sql`select i.contact_id::text, i.source::text, i.sender_id from contact_identity i
-        join unnest(${lost.map((c) => c.source)}::uuid[], ${lost.map((c) => c.senderId)}::text[]) a(source, sender_id)
-          on i.source = a.source and i.sender_id = a.sender_id`,
-  );
-  await rows(tx.em, sql`delete from contact where id = any(${lost.map((c) => c.id)}::uuid[])`);
-  const bySender = new Map(present.map((row) => [pairKey(row.source, row.sender_id), row.contact_id]));
-  const renamed = new Map(lost.map((c) => [c.id, bySender.get(pairKey(c.source, c.senderId))!]));
-  for (const message of plan.messages) message.senderId = renamed.get(message.senderId) ?? message.senderId;
-  for (const [conversation, contact] of plan.contactOf) {
-    plan.contactOf.set(conversation, renamed.get(contact) ?? contact);
-  }
-  for (const [contact, naming] of [...plan.contactNamings]) {
-    const winner = renamed.get(contact);
-    if (!winner) continue;
-    plan.contactNamings.delete(contact);
-    plan.contactNamings.set(winner, naming);
-  }
+  return sql`
+    with made as (
+      select * from unnest(${made.map((c) => c.id)}::uuid[], ${made.map((c) => c.source)}::uuid[],
+        ${made.map((c) => c.senderId)}::text[]) with ordinality t(id, source, sender_id, n)),
+    contacts as (insert into contact (id) select id from made),
+    identities as (
+      insert into contact_identity (source, sender_id, contact_id)
+      select source, sender_id, id from made order by n on conflict do nothing returning 1)
+    select count(*)::int n from identities`;
 }
 
-async function insertConversations(tx: Tx, plan: IngestPlan): Promise<void> {
+function insertConversations(plan: IngestPlan): RawBuilder<unknown> {
   const made = plan.newConversations;
-  await rows(
-    tx.em,
-    sql`insert into conversation (id, source, source_conversation_id, channel_id, last_message_at, created_at)
-        select id, source, theirs, channel, at, at from unnest(${made.map((c) => c.id)}::uuid[],
-          ${made.map((c) => c.source)}::uuid[], ${made.map((c) => c.sourceConversationId)}::text[],
-          ${made.map((c) => c.channelId)}::uuid[], ${made.map((c) => c.createdAt.toISOString())}::timestamptz[])
-          t(id, source, theirs, channel, at)
-        order by id`,
-  );
-  await moveCounters(tx, { conversations: made.length });
-  await appendEvents(
-    tx,
-    made.map(({ id }) => ({ kind: 'conversation.created', conversationId: id, payload: {} })),
-  );
+  return sql`
+    with made as (
+      insert into conversation (id, source, source_conversation_id, channel_id, last_message_at, created_at)
+      select id, source, theirs, channel, at, at from unnest(${made.map((c) => c.id)}::uuid[],
+        ${made.map((c) => c.source)}::uuid[], ${made.map((c) => c.sourceConversationId)}::text[],
+        ${made.map((c) => c.channelId)}::uuid[], ${made.map((c) => c.createdAt.toISOString())}::timestamptz[])
+        t(id, source, theirs, channel, at)
+      order by id returning id),
+    counted as (
+      insert into counter as k (name, slot, value)
+      select 'conversations', ${counterSlot()}::smallint, count(*) from made
+      on conflict (name, slot) do update set value = k.value + excluded.value)
+    ${insertEvents(sql`select id, 'conversation.created', '{}'::jsonb from made order by id`)}`;
 }
 
 // One statement: rows, what they move on their conversations, counter and events, all by what was really inserted.
-async function insertMessages(tx: Tx, plan: IngestPlan): Promise<Set<string>> {
+function insertMessages(plan: IngestPlan): RawBuilder<unknown> {
   const { messages } = plan;
-  const statement: RawBuilder<{ id: string }> = sql`
+  return sql`
     with incoming as (
       select * from unnest(${messages.map((m) => m.id)}::uuid[], ${messages.map((m) => m.conversationId)}::uuid[],
         ${messages.map((m) => m.source)}::uuid[], ${messages.map((m) => m.sourceMessageId)}::text[],
@@ -115,29 +106,23 @@ async function insertMessages(tx: Tx, plan: IngestPlan): Promise<Set<string>> {
       insert into counter as k (name, slot, value)
       select 'unread_messages', ${counterSlot()}::smallint, sum(unread) from moves having sum(unread) > 0
       on conflict (name, slot) do update set value = k.value + excluded.value),
-    logged as (
-      insert into event (conversation_id, kind, payload)
-      select conversation_id, 'message.created', jsonb_build_object('messageId', id)
-      from inserted order by conversation_id, sequence)
-    select id::text from inserted`;
-  const inserted = await rows(tx.em, statement);
-  if (inserted.length > 0) tx.hints.add('event');
-  return new Set(inserted.map(({ id }) => id));
+    logged as (${insertEvents(sql`select conversation_id, 'message.created', jsonb_build_object('messageId', id)
+      from inserted order by conversation_id, sequence`)})
+    select count(*)::int n from inserted`;
 }
 
-async function writeMetadata(tx: Tx, plan: IngestPlan, inserted: Set<string>): Promise<void> {
+function writeMetadata(plan: IngestPlan): RawBuilder<unknown>[] {
   const { conversationMetadata: conversations, messageMetadata: messages, waiting, arrived } = plan;
+  const statements: RawBuilder<unknown>[] = [];
   if (conversations.size > 0) {
-    await rows(
-      tx.em,
+    statements.push(
       sql`update conversation c set metadata = v.metadata, updated_at = now()
           from unnest(${[...conversations.keys()]}::uuid[], ${jsonTexts(conversations.values())}::jsonb[]) v(id, metadata)
           where c.id = v.id`,
     );
   }
   if (messages.size > 0) {
-    await rows(
-      tx.em,
+    statements.push(
       sql`update message m set metadata = v.metadata
           from unnest(${[...messages.keys()]}::uuid[],
             ${jsonTexts([...messages.values()].map(({ metadata }) => metadata))}::jsonb[]) v(id, metadata)
@@ -146,8 +131,7 @@ async function writeMetadata(tx: Tx, plan: IngestPlan, inserted: Set<string>): P
   }
   const kept = [...waiting.values()];
   if (kept.length > 0) {
-    await rows(
-      tx.em,
+    statements.push(
       sql`insert into waiting_metadata (source, namespace, subject_id, metadata)
           select * from unnest(${kept.map((w) => w.source)}::uuid[], ${kept.map((w) => w.namespace)}::text[],
             ${kept.map((w) => w.subjectId)}::text[], ${jsonTexts(kept.map((w) => w.metadata))}::jsonb[])
@@ -155,8 +139,7 @@ async function writeMetadata(tx: Tx, plan: IngestPlan, inserted: Set<string>): P
     );
   }
   if (arrived.length > 0) {
-    await rows(
-      tx.em,
+    statements.push(
       sql`delete from waiting_metadata w using unnest(${arrived.map((w) => w.source)}::uuid[],
             ${arrived.map((w) => w.namespace)}::text[], ${arrived.map((w) => w.subjectId)}::text[]) a(source, namespace, subject_id)
           where w.source = a.source and w.namespace = a.namespace and w.subject_id = a.subject_id`,
@@ -169,21 +152,19 @@ async function writeMetadata(tx: Tx, plan: IngestPlan, inserted: Set<string>): P
   }));
   for (const [messageId, { conversationId, isNew }] of messages) {
     // A new message's own event shows its metadata already.
-    if (!isNew || !inserted.has(messageId))
-      events.push({ kind: 'message.updated', conversationId, payload: { messageId } });
+    if (!isNew) events.push({ kind: 'message.updated', conversationId, payload: { messageId } });
   }
-  await appendEvents(tx, events);
+  if (events.length > 0) statements.push(insertEvents(eventsOf(events)));
+  return statements;
 }
 
 const jsonTexts = (values: Iterable<unknown>): string[] => [...values].map((value) => JSON.stringify(value));
 
-async function nameContacts(tx: Tx, plan: IngestPlan): Promise<void> {
+function nameContacts(plan: IngestPlan): RawBuilder<unknown> {
   const named = [...plan.contactNamings].sort(([a], [b]) => (a < b ? -1 : 1));
   const texts = (read: (naming: (typeof named)[number][1]) => string | undefined) =>
     named.map(([, naming]) => read(naming) ?? null);
-  await rows(
-    tx.em,
-    sql`update contact c set display_name = n.display_name, first_name = n.first_name, last_name = n.last_name,
+  return sql`update contact c set display_name = n.display_name, first_name = n.first_name, last_name = n.last_name,
           avatar_url = n.avatar_url
         from (
           select b.id, coalesce(v.display_name, b.display_name) display_name,
@@ -194,6 +175,5 @@ async function nameContacts(tx: Tx, plan: IngestPlan): Promise<void> {
             ${texts((n) => n.firstName)}::text[], ${texts((n) => n.lastName)}::text[], ${texts((n) => n.avatarUrl)}::text[])
             v(id, display_name, first_name, last_name, avatar_url) join contact b on b.id = v.id) n
         where c.id = n.id and (c.display_name, c.first_name, c.last_name, c.avatar_url)
-          is distinct from (n.display_name, n.first_name, n.last_name, n.avatar_url)`,
-  );
+          is distinct from (n.display_name, n.first_name, n.last_name, n.avatar_url)`;
 }

@@ -1,13 +1,21 @@
 import { allow, sourceOf } from '../../access.ts';
-import { type Core, type Ctx, systemCtx } from '../../context.ts';
+import type { Core, Ctx } from '../../context.ts';
 import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
+import { sourceThingId } from '../../ids.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
-import { Overtaken, transaction } from '../../transaction.ts';
+import { inFlights, Overtaken } from '../../transaction.ts';
 import { reservedKeyForSource } from '../metadata/metadata.service.ts';
 import { GroupCommit, mayBeOneEntrysFault, type Outcome } from './group-commit.ts';
-import type { IngestBatch, IngestEntry, IngestItem, IngestMessage, IngestMetadata } from './ingest-batch.ts';
+import type {
+  IngestBatch,
+  IngestEntry,
+  IngestItem,
+  IngestMessage,
+  IngestMetadata,
+  PreparedMessage,
+} from './ingest-batch.ts';
 import { planGroup } from './ingest-plan.ts';
-import { lockForIngest, messageConversations, readState, unlockedConversations } from './ingest-state.ts';
+import { locksForIngest, messageConversations, readState, unlockedConversations } from './ingest-state.ts';
 import { writePlan } from './ingest-write.ts';
 
 const longestId = 512;
@@ -42,25 +50,43 @@ export async function ingest(ctx: Ctx, batch: IngestBatch): Promise<IngestItem[]
   const contents = batch.messages.map(({ content }) => JSON.stringify(content) ?? 'null');
   const faults = checkBatch(batch, contents);
   if (batch.messages.length + batch.metadata.length === 0) return [];
-  const entry = { ...batch, contents, faults, source: { id: sourceId, name: sourceName } };
+  const entry = {
+    source: { id: sourceId, name: sourceName },
+    messages: prepared(sourceName, batch.messages, contents),
+    metadata: batch.metadata,
+    faults,
+  };
   return groupOf(ctx.core).join(entry, batch.messages.length + batch.metadata.length);
 }
 
-async function commitGroup(core: Core, entries: IngestEntry[]): Promise<Outcome<IngestItem[]>[]> {
-  const ctx = systemCtx(core, 'ingest');
-  return transaction(ctx, async (tx) => {
+function prepared(sourceName: string, messages: IngestMessage[], contents: string[]): PreparedMessage[] {
+  const channels = new Map<string, string>();
+  return messages.map((message, index) => {
+    const { sourceChannelId } = message;
+    const channelId = channels.get(sourceChannelId) ?? sourceThingId(sourceName, sourceChannelId);
+    channels.set(sourceChannelId, channelId);
+    return {
+      ...message,
+      id: sourceThingId(sourceName, message.sourceMessageId),
+      conversationId: sourceThingId(sourceName, message.sourceConversationId),
+      channelId,
+      json: contents[index]!,
+    };
+  });
+}
+
+// Three ways to the database: locks and state, what is written, the commit.
+function commitGroup(core: Core, entries: IngestEntry[]): Promise<Outcome<IngestItem[]>[]> {
+  return inFlights(core, async (send, hints) => {
     // Before the locks: it only reads, so the transaction has no id yet (lanes-and-events, trap 4).
-    const subjects = await messageConversations(tx, entries);
-    const locked = await lockForIngest(tx, entries, subjects);
-    const state = await readState(tx, entries);
-    if (unlockedConversations(entries, state, locked).length > 0) {
+    const subjects = await messageConversations(send, entries);
+    const locks = locksForIngest(entries, subjects);
+    const state = await readState(send, locks.statement, entries);
+    if (unlockedConversations(entries, state, locks.conversations).length > 0) {
       throw new Overtaken('a message came meanwhile whose conversation is not locked');
     }
     const plan = planGroup(entries, state);
-    const inserted = await writePlan(tx, plan);
-    // Between our look and our insert another transaction stored the same message, in another conversation: what was
-    // planned around it, such as a conversation of its own, must not stay.
-    if (inserted.size < plan.messages.length) throw new Overtaken('a message was stored by somebody else meanwhile');
+    await writePlan(send, hints, plan);
     return plan.outcomes;
   });
 }
