@@ -3,14 +3,14 @@ import type { Ctx } from '../../context.ts';
 import { totalOf } from '../../counters.ts';
 import { epochMs, readRows } from '../../statement.ts';
 import type { Channel } from '../channels/channel.entity.ts';
-import { type ContactColumns, contactColumns, type ShownContact, toContact } from '../contacts/contact-rows.ts';
+import { type ContactColumns, contactColumns, type ShownContact, toContact } from '../contacts/contact.service.ts';
 import {
   type LoadedMessage,
   type MessageColumns,
   messageColumns,
   toMessage,
   withSender,
-} from '../messages/message-rows.ts';
+} from '../messages/message.service.ts';
 import type { Source } from '../sources/source.entity.ts';
 import { findSourcesById } from '../sources/source.service.ts';
 import type { Tag, TagColor } from '../tags/tag.entity.ts';

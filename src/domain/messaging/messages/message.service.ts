@@ -15,11 +15,11 @@ import {
   unknownCursor,
 } from '../../paging.ts';
 import { readRows } from '../../statement.ts';
-import { type ContactColumns, contactColumns, toContact } from '../contacts/contact-rows.ts';
+import { type ContactColumns, contactColumns, toContact } from '../contacts/contact.service.ts';
 import { findSourcesById } from '../sources/source.service.ts';
 import { type LoadedMessage, type MessageColumns, messageColumns, toMessage, withSender } from './message-rows.ts';
 
-export type { LoadedMessage } from './message-rows.ts';
+export { type LoadedMessage, type MessageColumns, messageColumns, toMessage, withSender } from './message-rows.ts';
 
 /**
  * A page of the messages of each of several conversations, oldest to latest by (sentAt, sequence), in one statement;
