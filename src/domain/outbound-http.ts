@@ -22,6 +22,11 @@ export interface OutboundRequest {
   timeoutMs: number;
   /** Cap on the decoded bytes of the answer; past it the exchange is aborted. */
   maxAnswerBytes: number;
+  /**
+   * Whoever gets it twice knows it again by its id. A kept connection may end while a call is on its way, by no fault
+   * of the peer: one that may be repeated then goes out once more, at once.
+   */
+  isRepeatable?: boolean;
   /** Its reason is what the call then throws. */
   signal?: AbortSignal;
 }
@@ -135,7 +140,7 @@ export function createOutboundHttp(options: GuardOptions): OutboundHttp {
 
 function newAgent(guard: OutboundGuard): Agent {
   return new Agent({
-    connect: guard.connector(),
+    connect: noteBreaks(guard.connector()),
     allowH2: false,
     pipelining: 1,
     // undici's own timers start again at each byte; ours covers the whole exchange.
@@ -145,6 +150,19 @@ function newAgent(guard: OutboundGuard): Agent {
     // A busy connection would keep its address for ever; a name may move.
     clientTtl: 60_000,
   });
+}
+
+// What broke a connection over which answers had come before: undici rejects with this very error.
+const endsOfKept = new WeakSet<object>();
+
+function noteBreaks(connect: buildConnector.connector): buildConnector.connector {
+  return (target, callback) =>
+    connect(target, (...[fault, socket]: Parameters<buildConnector.Callback>) => {
+      if (!socket) return callback(fault, null);
+      // Bytes of the head of an answer that broke off on a new connection count too: it does no harm.
+      socket.on('error', (error) => socket.bytesRead > 0 && endsOfKept.add(error));
+      callback(null, socket);
+    });
 }
 
 async function call(agent: Agent, request: OutboundRequest): Promise<OutboundAnswer> {
@@ -176,7 +194,11 @@ async function exchange(agent: Agent, request: OutboundRequest, signal: AbortSig
   const { method, body, maxAnswerBytes } = request;
   const headers = sentHeaders(request.headers ?? {});
 
-  const answer = await agent.request({ origin, path: `${pathname}${search}`, method, headers, body, signal });
+  const ask = () => agent.request({ origin, path: `${pathname}${search}`, method, headers, body, signal });
+  const answer = await ask().catch((error: object) => {
+    if (request.isRepeatable && endsOfKept.has(error)) return ask();
+    throw error;
+  });
   const received = receivedHeaders(answer.headers);
   const isEmpty = method === 'HEAD' || answer.statusCode === 204 || answer.statusCode === 304;
   const codings = isEmpty || received['content-length'] === '0' ? '' : (received['content-encoding'] ?? '');

@@ -156,6 +156,24 @@ describe('a delivery that does not succeed at once', () => {
     });
   });
 
+  it('goes out once more, in the same attempt, when the connection that was kept for it ends', async () => {
+    const route = endpoint.route();
+    const conversation = await conversationAt(route.url);
+    await settled(app, await send(app, conversation));
+    route.answerBy(({ attempt }) => (attempt === 1 ? (response) => response.socket?.resetAndDestroy() : success()));
+    const message = await settled(app, await send(app, conversation));
+
+    expect(message.deliveryState).toBe('DELIVERED');
+    const [first, second, ...more] = route.callsOf(message.legacyId);
+    expect([first?.headers['webhook-id'], second?.raw]).toEqual([second?.headers['webhook-id'], first?.raw]);
+    expect(more).toEqual([]);
+    const { deliveries } = await standing(conversation.source.sourceId);
+    expect(deliveries).toMatchObject([
+      { attempt: 1, error: null },
+      { attempt: 1, error: null },
+    ]);
+  });
+
   describe('is tried again after', () => {
     it.each<[string, Answer]>([
       ['a connection that ends before the answer', (response) => response.socket?.destroy()],
@@ -167,7 +185,10 @@ describe('a delivery that does not succeed at once', () => {
         },
       ],
     ])('%s', async (_what, answer) => {
-      const route = endpoint.route(({ attempt }) => (attempt === 1 ? answer : success()));
+      // One of its own, so that no kept connection leads there: the call would go out once more in the same attempt.
+      const fresh = await startActionEndpoint();
+      app.core.outbound.allow(fresh.hostPort);
+      const route = fresh.route(({ attempt }) => (attempt === 1 ? answer : success()));
       const conversation = await conversationAt(route.url);
       expect((await settled(app, await send(app, conversation))).deliveryState).toBe('DELIVERED');
       const { deliveries } = await standing(conversation.source.sourceId);

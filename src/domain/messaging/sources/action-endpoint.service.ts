@@ -74,6 +74,8 @@ export async function callActionEndpoint(
       body,
       timeoutMs,
       maxAnswerBytes: largestAnswer,
+      // By its webhook-id.
+      isRepeatable: true,
     });
     const text = masked(answer.body.toString('utf8').toWellFormed().replaceAll('\0', '\uFFFD'), secrets);
     return {
