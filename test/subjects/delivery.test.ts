@@ -120,16 +120,6 @@ describe('delivery to the action endpoint', () => {
       const list = await app.rest('messages.list', { conversation_id: conversation.id }, { token: admin });
       expect(list.body.data.map((each: Json) => each.content.text)).toEqual(['Hello', 'Hello there']);
     });
-
-    it('gets metadata that the source sends for it later', async () => {
-      const route = endpoint.route(() => ({ body: { source_message_id: 'reacted' } }));
-      const conversation = await conversationAt(route.url);
-      const message = await settled(app, await send(app, conversation));
-      await app.make.webhook(conversation.source, {
-        metadata: [{ namespace: 'message', source_id: 'reacted', metadata: { reaction: 'heart' } }],
-      });
-      expect((await messageNow(app, message)).metadata).toEqual({ reaction: 'heart', source: { id: 'reacted' } });
-    });
   });
 
   describe('fails at once with', () => {
