@@ -14,24 +14,7 @@ import {
   type OutboundRequest,
 } from '../../src/domain/outbound-http.ts';
 import { OutboundPolicy, parseAddress, type Route } from '../../src/domain/outbound-policy.ts';
-
-// Self-signed, for other.example, valid for a hundred years; it guards nothing.
-const key = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg8jMkdJR0rEyIxeK+
-f0YuBD2/MuodoOnW5zZ5YGtsxHehRANCAAT5yy6NFvN+I5O2kphsUQz26H8dYa7g
-8O1UlLSnCQgNAJ3+E4qNB2u2XEr57Rod1JPZg6zX7B2wr3a0N+LJLuzr
------END PRIVATE KEY-----`;
-const cert = `-----BEGIN CERTIFICATE-----
-MIIBoDCCAUegAwIBAgIUajOc6HYYQBIcLTuDOnRnRe5trSIwCgYIKoZIzj0EAwIw
-GDEWMBQGA1UEAwwNb3RoZXIuZXhhbXBsZTAgFw0yNjExMjAwNjI1NTRaGA8yMTI2
-MTAyNzA2MjU1NFowGDEWMBQGA1UEAwwNb3RoZXIuZXhhbXBsZTBZMBMGByqGSM49
-AgEGCCqGSM49AwEHA0IABPnLLo0W834jk7aSmGxRDPbofx1hruDw7VSUtKcJCA0A
-nf4Tio0Ha7ZcSvntGh3Uk9mDrNfsHbCvdrQ34sku7OujbTBrMB0GA1UdDgQWBBS5
-XMs+Sk7S8f3LWNCtZhSQL4ug5zAfBgNVHSMEGDAWgBS5XMs+Sk7S8f3LWNCtZhSQ
-L4ug5zAPBgNVHRMBAf8EBTADAQH/MBgGA1UdEQQRMA+CDW90aGVyLmV4YW1wbGUw
-CgYIKoZIzj0EAwIDRwAwRAIgOm/MrBi5+BdFMdxjVbmucIMRrDF3YBGb7WlbZn/L
-dbACIFxOUNqn4TM0u2QuZ/LzJz1/096RWdCPKG/h/Mz+dfW/
------END CERTIFICATE-----`;
+import { cert, key } from '../support/self-signed.ts';
 
 const publicAddress = '93.184.216.34';
 const ends: (() => unknown)[] = [];
