@@ -6,8 +6,11 @@ export interface Worker {
   stop(): Promise<void>;
 }
 
-/** Lanes in work at once in this process. */
+/** Lanes in work at once in this process, and all together with those that waited for `slowAfterMs`. */
 const mostAtOnce = 64;
+const mostWithSlow = 256;
+/** Who takes longer waits for somebody outside: calls that hang must not take the places of all others. */
+const slowAfterMs = 200;
 /** A few sizes only: each is a statement of its own. */
 const claimSizes = [16, 4, 1];
 const pollMs = 1_000;
@@ -21,6 +24,7 @@ export function startWorker(core: Core): Worker {
   const alarm = createAlarm();
   const unlisten = core.wakeups.onHint('lane', alarm.ring);
   const running = new Set<Promise<void>>();
+  const quick = new Set<Promise<void>>();
   let stopped = false;
   // There may be more than was claimed: for want of room here, or because groups are at their limit.
   let isLimited = false;
@@ -32,9 +36,16 @@ export function startWorker(core: Core): Worker {
         core.log.warn({ err: error, kind: lane.kind, lane: lane.id }, 'the result of a lane could not be written');
       });
       running.add(work);
-      void work.finally(() => {
-        running.delete(work);
+      quick.add(work);
+      const leaveQuick = () => {
+        quick.delete(work);
         if (isLimited) alarm.ring();
+      };
+      const slow = setTimeout(leaveQuick, slowAfterMs);
+      void work.finally(() => {
+        clearTimeout(slow);
+        running.delete(work);
+        leaveQuick();
       });
     }
   };
@@ -44,7 +55,8 @@ export function startWorker(core: Core): Worker {
     let emptyAt = Number.NEGATIVE_INFINITY;
     let isAway = false;
     while (!stopped) {
-      const room = claimSizes.find((size) => size <= mostAtOnce - running.size);
+      const places = Math.min(mostAtOnce - quick.size, mostWithSlow - running.size);
+      const room = claimSizes.find((size) => size <= places);
       isLimited = room === undefined;
       if (room === undefined) {
         await alarm.wait(pollMs);
