@@ -2,11 +2,11 @@ import { beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type ActionEndpoint, startActionEndpoint } from '../support/action-endpoint.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
-import { deliveryLatencies, makePlace, sendTo, startHanging, type Tested } from './action-ground.ts';
+import { deliveryLatencies, makePlace, sendTo, startHanging, type Tested, testedProcess } from './action-ground.ts';
 import { actionModes, type BadPeers, poured, publicTarget, startBadPeers } from './action-modes.ts';
 import { expectAsPromised, runModes, tellModes } from './action-run.ts';
 import { tellFigures } from './figures.ts';
-import { GatewayProcess, prepareGround } from './gateway-process.ts';
+import { GatewayProcess } from './gateway-process.ts';
 import { bytesRead, hasConnectionTo, rssMb, watchRss } from './process-figures.ts';
 import { percentile } from './webhook-load.ts';
 
@@ -33,8 +33,7 @@ describe('F3 in full: a bad action endpoint', () => {
         DB_POOL: '10',
       },
     });
-    const { adminToken } = await prepareGround(gateway);
-    tested = { post: (...args) => gateway.post(...args), databaseUrl: database.url, adminToken };
+    tested = await testedProcess(gateway, database.url);
   });
 
   it('leads to the state that is promised, in each of its modes, with no attempt over 15.5 s', async () => {

@@ -3,7 +3,7 @@ import type { OutboundRequest } from '../../src/domain/outbound-http.ts';
 import { type ActionEndpoint, startActionEndpoint } from '../support/action-endpoint.ts';
 import { type App, startApp } from '../support/app.ts';
 import { until } from '../support/until.ts';
-import { deliveryLatencies, startHanging, type Tested } from './action-ground.ts';
+import { deliveryLatencies, startHanging, type Tested, testedApp } from './action-ground.ts';
 import { actionModes, type BadPeers, poured, publicTarget, startBadPeers } from './action-modes.ts';
 import { expectAsPromised, runModes, tellModes } from './action-run.ts';
 import { tellFigures } from './figures.ts';
@@ -37,12 +37,7 @@ describe('a bad action endpoint (F3)', () => {
         },
       }),
     });
-    const { token: adminToken } = await app.make.admin();
-    tested = {
-      post: (name, body, token) => app.rest(name, body, { token }),
-      databaseUrl: app.database.url,
-      adminToken,
-    };
+    tested = await testedApp(app);
   });
 
   it('leads to the state that is promised, in each of its modes', async () => {
@@ -50,7 +45,7 @@ describe('a bad action endpoint (F3)', () => {
     const modes = actionModes(target.url);
     const results = await runModes(tested, { modes, endpoint, peers }, 30_000);
 
-    tellModes('F3 modes, short', results, process.memoryUsage.rss() / 2 ** 20);
+    tellModes('F3 modes, short', results, tested.rssMb());
     for (const result of results) expectAsPromised(result, shortExchangeMs + 500);
     expect(target.calls).toEqual([]);
     expect(hasConnectionTo(publicTarget)).toBe(false);
@@ -71,7 +66,7 @@ describe('a bad action endpoint (F3)', () => {
     hanging.letGo();
 
     const p99 = percentile(latencies, 0.99);
-    const rss = process.memoryUsage.rss() / 2 ** 20;
+    const rss = tested.rssMb();
     tellFigures('F3 beside hanging, short', { lost: 0, dup: 0, phantom: 0, stuck: 0, p99, rss }, `hung=${hung}`);
     expect(hung).toBe(80);
     expect(p99).toBeLessThan(5_000);

@@ -1,17 +1,44 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sourceThingId } from '../../src/domain/ids.ts';
 import { type ActionEndpoint, type Route, success } from '../support/action-endpoint.ts';
-import type { Json } from '../support/app.ts';
+import type { App, Json } from '../support/app.ts';
 import { until } from '../support/until.ts';
+import { type GatewayProcess, prepareGround } from './gateway-process.ts';
 
 /** A gateway by its REST calls, in this process or another. */
 export type Post = (name: string, body: unknown, token?: string) => Promise<{ status: number; body: Json }>;
 
 /** The gateway under test, with an administrator of it. */
 export interface Tested {
+  url: string;
   post: Post;
   databaseUrl: string;
   adminToken: string;
+  /** The most memory that its process held so far, as far as is known. */
+  rssMb(): number;
+}
+
+/** A gateway in the process of the test. */
+export async function testedApp(app: App): Promise<Tested> {
+  return {
+    url: app.url,
+    post: (name, body, token) => app.rest(name, body, { token }),
+    databaseUrl: app.database.url,
+    adminToken: (await app.make.admin()).token,
+    rssMb: () => process.resourceUsage().maxRSS / 1024,
+  };
+}
+
+/** A gateway in a process of its own, with nobody in it yet. */
+export async function testedProcess(gateway: GatewayProcess, databaseUrl: string): Promise<Tested> {
+  const { adminToken } = await prepareGround(gateway);
+  return {
+    url: gateway.url,
+    post: (name, body, token) => gateway.post(name, body, token),
+    databaseUrl,
+    adminToken,
+    rssMb: () => gateway.peakRssMb,
+  };
 }
 
 export interface Place {
@@ -28,8 +55,12 @@ async function ask(post: Post, name: string, body: unknown, token: string): Prom
   return answer.body;
 }
 
-/** A source with an action endpoint, and conversations of it. */
-export async function makePlace({ post, adminToken }: Tested, url: string, conversations = 1): Promise<Place> {
+/** A source, with an action endpoint unless it has none, and conversations of it. */
+export async function makePlace(
+  { post, adminToken }: Tested,
+  url: string | undefined,
+  conversations = 1,
+): Promise<Place> {
   made += 1;
   const sourceId = `source-${process.pid}-${made}`;
   const { token } = await ask(post, 'sources.create', { source_id: sourceId, action_endpoint: url }, adminToken);
@@ -43,7 +74,7 @@ export async function makePlace({ post, adminToken }: Tested, url: string, conve
     from_contact: true,
     sent_at: Date.now(),
   }));
-  await ask(post, 'sources.webhook', { messages }, token);
+  if (conversations > 0) await ask(post, 'sources.webhook', { messages }, token);
   return { sourceId, token, conversations: messages.map((one) => sourceThingId(sourceId, one.source_conversation_id)) };
 }
 
