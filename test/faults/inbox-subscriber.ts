@@ -2,7 +2,8 @@ import pg from 'pg';
 import { WebSocket } from 'ws';
 import { decodeEventCursor } from '../../src/domain/events.ts';
 
-const inbox = `subscription ($after: Cursor) { inbox(after: $after) {
+/** The events of the inbox, as the subscribers of fault runs ask for them. */
+export const inbox = `subscription ($after: Cursor) { inbox(after: $after) {
   __typename
   ... on Event { cursor }
   ... on MessageEvent { created message { legacyId } }

@@ -87,10 +87,6 @@ export interface Sending {
   sent: SentMessage[];
   done: Promise<void>;
   calls(): number;
-  /** Lets calls come in and answers none, until B has some of them. */
-  holdCallsOfB(): Promise<void>;
-  /** Answers what is held, and all that follow. */
-  letGo(): void;
 }
 
 /** Sends in all conversations side by side, in each one after the other. */
@@ -99,15 +95,9 @@ export async function startSending(two: TwoGateways, form: DeliveryForm): Promis
   const { token } = await a.make.admin();
   const routes: Route[] = [];
   const conversations: string[] = [];
-  const open = new Set<string>();
-  let gate = Promise.withResolvers<void>();
-  gate.resolve();
   for (let s = 0; s < form.sources; s += 1) {
-    const route = endpoint.route(async ({ conversationId }) => {
-      open.add(conversationId);
+    const route = endpoint.route(async () => {
       await new Promise((resolve) => setTimeout(resolve, form.answerMs));
-      await gate.promise;
-      open.delete(conversationId);
       return success();
     });
     routes.push(route);
@@ -123,12 +113,10 @@ export async function startSending(two: TwoGateways, form: DeliveryForm): Promis
       const body = { conversation_id: conversationId, message: { text: String(n) } };
       const isByB = (n + index) % 2 === 0;
       const answer = isByB
-        ? await b.post('messages.send', body, token).catch(() => undefined)
+        ? await b.post('messages.send', body, token)
         : await a.rest('messages.send', body, { token });
-      // B may be dead or stopped: a client goes to the other one. Whether B took it is told by the database.
-      const accepted = answer?.status === 200 ? answer : await a.rest('messages.send', body, { token });
-      if (accepted.status !== 200) throw new Error(`messages.send answered ${accepted.status}`);
-      sent.push({ id: accepted.body.id, conversationId, n });
+      if (answer.status !== 200) throw new Error(`messages.send answered ${answer.status}`);
+      sent.push({ id: answer.body.id, conversationId, n });
     }
   };
   return {
@@ -136,19 +124,6 @@ export async function startSending(two: TwoGateways, form: DeliveryForm): Promis
     sent,
     done: Promise.all(conversations.map(sendAll)).then(() => undefined),
     calls: () => routes.reduce((sum, route) => sum + route.calls.length, 0),
-    async holdCallsOfB() {
-      await until(async () => {
-        gate = Promise.withResolvers();
-        // Of a lane with an open call A knows the fence, if it is its own.
-        const lanes = await two.sql<{ fence: string }>(
-          'select fence::text from lane where leased_until > now() and id = any($1::uuid[])',
-          [[...open]],
-        );
-        if (lanes.some(({ fence }) => !two.claimsOfA.has(BigInt(fence)))) return true;
-        gate.resolve();
-      });
-    },
-    letGo: () => gate.resolve(),
   };
 }
 
@@ -184,44 +159,4 @@ export function outOfOrder(routes: Route[], stored: { id: string; conversationId
     lastOf.set(conversationId, place);
   }
   return [...wrong];
-}
-
-/** What B held when it ended. */
-export interface Abandoned {
-  lanes: number;
-  /** The first message of each lane whose result was not written: B may have called, or have been about to. */
-  next: string[];
-  /** Those of them whose call had come in. */
-  inFlight: string[];
-}
-
-/** Lets the leases of B run out that it held when it was killed or stopped, as if their 60 s were over. */
-export async function expireLeasesOfB(two: TwoGateways, { routes }: Sending): Promise<Abandoned> {
-  const { sql, a } = two;
-  // A statement that was under way may still commit.
-  await until(async () => {
-    const active = await sql(`select from pg_stat_activity where application_name = 'parley-b' and state = 'active'
-      and pid <> pg_backend_pid()`);
-    return active.length === 0;
-  });
-  const [{ last = '0' } = {}] = await sql<{ last: string }>('select last_value::text last from lane_fence');
-  // A claims one after the other, so with a later one known, all its earlier ones are known too.
-  const later = await a.make.conversation({
-    source: await a.make.source({ actionEndpoint: two.endpoint.route().url }),
-  });
-  const { token } = await a.make.admin();
-  await a.rest('messages.send', { conversation_id: later.id, message: { text: '1' } }, { token });
-  await until(async () => [...two.claimsOfA].some((fence) => fence > BigInt(last)));
-  // One statement, so one snapshot: A takes the lanes at once.
-  const heads = await sql<{ id: string | null }>(
-    `with freed as (
-       update lane set leased_until = now() where kind = $1 and leased_until > now() and fence <= $2::bigint
-         and fence <> all($3::bigint[]) returning id)
-     select (select m.id::text from message m where m.conversation_id = freed.id and m.delivery_state = 'PENDING'
-       order by m.sequence limit 1) id from freed`,
-    [conversationLane, last, [...two.claimsOfA].map(String)],
-  );
-  const called = new Set(routes.flatMap((route) => route.calls.map((call) => call.messageId)));
-  const next = heads.flatMap(({ id }) => id ?? []);
-  return { lanes: heads.length, next, inFlight: next.filter((id) => called.has(id)) };
 }

@@ -1,93 +1,101 @@
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, expect, it, jest } from '@jest/globals';
+import { startActionEndpoint } from '../support/action-endpoint.ts';
+import { createTestDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
-import {
-  type Abandoned,
-  expireLeasesOfB,
-  outOfOrder,
-  type Sending,
-  settledDeliveries,
-  startSending,
-  startTwoGateways,
-  type TwoGateways,
-} from './two-gateways.ts';
+import { testedProcess } from './action-ground.ts';
+import { tellFigures } from './figures.ts';
+import { GatewayProcess } from './gateway-process.ts';
+import { compareHeard, endSubscribers, InboxSubscriber, inbox, readLog } from './inbox-subscriber.ts';
+import { endCounters, StreamCounter } from './stream-counter.ts';
+import { outOfOrder } from './two-gateways.ts';
+import { KeyedSending, settledMessages } from './two-gateways-run.ts';
+import { percentile } from './webhook-load.ts';
 
-const deliveries = { sources: 4, conversations: 6, messages: 5, answerMs: 15 };
-
-jest.setTimeout(120_000);
-
-let two: TwoGateways;
-beforeAll(async () => {
-  two = await startTwoGateways();
+jest.setTimeout(900_000);
+afterAll(() => {
+  endSubscribers();
+  endCounters();
 });
-afterAll(() => two?.stop());
 
-const callsByMessage = ({ routes }: Sending) =>
-  Map.groupBy(
-    routes.flatMap((route) => route.calls),
-    (call) => call.messageId,
+it('F6 in full: 200 subscribers on one gateway, 10,000 sends through both, the other killed in mid delivery', async () => {
+  const form = { sends: 10_000, perSecond: 50, sources: 10, conversations: 20 };
+  const { url: databaseUrl } = await createTestDatabase();
+  const endpoint = await startActionEndpoint();
+  const options = { databaseUrl, env: { OUTBOUND_ALLOW: endpoint.hostPort, DB_POOL: '10' } };
+  const a = await GatewayProcess.start(options);
+  const b = await GatewayProcess.start(options);
+  const tested = await testedProcess(a, databaseUrl);
+  const token = tested.adminToken;
+  const { body } = await a.post('graphql', { query: '{ eventCursor }' }, `Bearer ${token}`);
+  const after: string = body.data.eventCursor;
+  const parsing = Array.from({ length: 5 }, () => new InboxSubscriber(a.wsUrl, { token, after, comesBack: false }));
+  const counting = Array.from(
+    { length: 195 },
+    () => new StreamCounter(a.wsUrl, { token, query: inbox, variables: { after } }),
   );
-const repeatedIn = (sending: Sending) => [...callsByMessage(sending)].filter(([, calls]) => calls.length > 1);
-type Repeated = ReturnType<typeof repeatedIn>;
+  await Promise.all(counting.map(({ joined }) => joined));
 
-const tell = (name: string, { lanes, inFlight }: Abandoned, repeated: number) =>
-  process.stdout.write(`${name}: lanes-held=${lanes} in-flight=${inFlight.length} repeated=${repeated}\n`);
-
-/** All that were in flight, and none but what may have been. */
-function expectOnlyInFlight(repeated: Repeated, { inFlight, next }: Abandoned): void {
-  const ids = repeated.map(([id]) => id);
-  expect(inFlight.filter((id) => !ids.includes(id))).toEqual([]);
-  expect(ids.filter((id) => !next.includes(id))).toEqual([]);
-}
-
-it('repeats only the calls in flight, with the same webhook-id, when one is killed', async () => {
-  const sending = await startSending(two, { ...deliveries, messages: 20 });
-  await until(async () => sending.calls() >= 30);
-  await sending.holdCallsOfB();
-  await two.b.kill();
+  const sending = await KeyedSending.start(tested, { gateways: [a, b], endpoint, form });
+  await until(async () => sending.accepted.length >= form.sends / 2, 300_000);
+  const repeatedWhileHealthy = repeatedOf(sending).length;
+  sending.hold();
+  await until(async () => sending.inFlight() >= 20);
+  await b.kill();
+  const killedAt = performance.now();
   sending.letGo();
-  const abandoned = await expireLeasesOfB(two, sending);
   await sending.done;
-  const stored = await settledDeliveries(two);
-  await two.b.start();
+  const stored = await settledMessages(databaseUrl, 120_000);
+  const log = await readLog(databaseUrl, after);
+  const hasAll = () =>
+    parsing.every(({ heard }) => heard.length >= log.length) &&
+    counting.every(({ arrivals }) => arrivals.length >= log.length);
+  await until(async () => hasAll(), 30_000);
 
-  const repeated = repeatedIn(sending);
-  tell('F6 kill', abandoned, repeated.length);
-  expect(abandoned.inFlight.length).toBeGreaterThan(0);
-  expectOnlyInFlight(repeated, abandoned);
-  for (const [id, [first, second, ...more]] of repeated) {
-    expect(more).toEqual([]);
-    expect(first?.headers['webhook-id']).toBe(`msg_${id}`);
-    expect(second?.headers['webhook-id']).toBe(`msg_${id}`);
-    expect(second?.raw.equals(first?.raw ?? Buffer.alloc(0))).toBe(true);
+  const repeated = repeatedOf(sending);
+  const acceptedAt = new Map(sending.accepted.map(({ messageId, at }) => [messageId, at]));
+  const latencies = counting
+    .flatMap(({ arrivals }) =>
+      log.flatMap(({ messageId }, index) => {
+        const sentAt = messageId === null ? undefined : acceptedAt.get(messageId);
+        return sentAt === undefined ? [] : [Math.max(0, arrivals[index]! - sentAt)];
+      }),
+    )
+    .sort((one, other) => one - other);
+  const delivered = stored.filter(({ state }) => state === 'DELIVERED').length;
+  const figures = {
+    lost: form.sends - delivered,
+    dup: stored.length - new Set(stored.map(({ text }) => text)).size,
+    phantom: stored.filter(({ id }) => !acceptedAt.has(id)).length,
+    stuck: stored.filter(({ state }) => state === 'PENDING').length,
+    p99: percentile(latencies, 0.99),
+    rss: a.peakRssMb,
+  };
+  const again = repeated.map(([, second]) => second!.at - killedAt);
+  const more = `events=${log.length}x200 repeated=${repeated.length} last-repeat=${Math.round(Math.max(...again) / 1_000)}s`;
+  tellFigures('F6 in full', figures, more);
+
+  expect(figures).toMatchObject({ lost: 0, dup: 0, phantom: 0, stuck: 0 });
+  expect(figures.p99).toBeLessThanOrEqual(500);
+  expect(repeatedWhileHealthy).toBe(0);
+  expect(repeated.length).toBeGreaterThan(0);
+  for (const [first, second, ...others] of repeated) {
+    expect(others).toEqual([]);
+    expect(second!.headers['webhook-id']).toBe(first!.headers['webhook-id']);
+    expect(second!.raw.equals(first!.raw)).toBe(true);
+    // It was out when the gateway died, and its lease was over a minute after that.
+    expect(first!.at).toBeLessThan(killedAt);
+    expect(sending.answeredAt.get(first!)).toBeGreaterThanOrEqual(killedAt);
+    expect(second!.at - killedAt).toBeLessThan(62_000);
   }
+  expect(stored.filter(({ changes, attempts }) => changes !== 1 || attempts !== 1)).toEqual([]);
   expect(outOfOrder(sending.routes, stored)).toEqual([]);
-  expect(
-    stored.filter(({ state, terminals, attempts }) => state !== 'DELIVERED' || terminals !== 1 || attempts !== 1),
-  ).toEqual([]);
+  for (const { heard, faults } of parsing) {
+    expect(compareHeard(heard, log)).toEqual({ missed: 0, twice: 0, unknown: 0, isOrdered: true });
+    expect(faults).toEqual([]);
+  }
+  expect(new Set(counting.map(({ digest, arrivals }) => `${arrivals.length} ${digest}`)).size).toBe(1);
+  expect(counting.flatMap(({ faults }) => faults)).toEqual([]);
 });
 
-it('writes a final state once when a stopped gateway wakes up after its leases are over (F16)', async () => {
-  const sending = await startSending(two, deliveries);
-  await until(async () => sending.calls() >= 30);
-  await sending.holdCallsOfB();
-  two.b.signal('SIGSTOP');
-  sending.letGo();
-  const abandoned = await expireLeasesOfB(two, sending);
-  const pending = `select from message where id = any($1::uuid[]) and delivery_state = 'PENDING'`;
-  const deliveredByA = until(async () => (await two.sql(pending, [abandoned.next])).length === 0);
-  await deliveredByA.finally(() => two.b.signal('SIGCONT'));
-  await sending.done;
-  const stored = await settledDeliveries(two);
-  await until(async () => two.b.output.includes('lane lost its lease'));
-
-  const repeated = repeatedIn(sending);
-  process.stdout.write(`F16: lanes-held=${abandoned.lanes} repeated=${repeated.length}\n`);
-  // The leases were ended in the database; B's own clock, which would have known after 90 s, does not know. So it may
-  // make one more call for each lane it held, and no result of it is written.
-  expect(repeated.length).toBeLessThanOrEqual(abandoned.lanes);
-  for (const [, ofMessage] of repeated) expect(ofMessage).toHaveLength(2);
-  expect(outOfOrder(sending.routes, stored)).toEqual([]);
-  expect(
-    stored.filter(({ state, terminals, attempts }) => state !== 'DELIVERED' || terminals !== 1 || attempts !== 1),
-  ).toEqual([]);
-});
+const repeatedOf = (sending: KeyedSending) =>
+  [...Map.groupBy(sending.calls, ({ messageId }) => messageId).values()].filter(({ length }) => length > 1);
