@@ -64,6 +64,8 @@ class GraphSockets implements Sockets {
     maxPayload: maxGraphBytes,
     handleProtocols,
     clientTracking: false,
+    // One message of a socket in each turn: thousands that come together must not hold everybody up.
+    allowSynchronousEvents: false,
   });
   readonly #protocol: Server<Extra>;
   readonly #open = new Set<Connection>();
