@@ -1,8 +1,11 @@
 import {
   BREAK,
   type DocumentNode,
+  type GraphQLNamedType,
   type GraphQLSchema,
+  getNamedType,
   isEnumType,
+  isInputObjectType,
   isSpecifiedScalarType,
   Kind,
   type TypeNode,
@@ -20,7 +23,8 @@ import {
  *   run as code;
  * - directives: a fragment that is spread twice, once under `@include`, loses fields;
  * - `__proto__` as any name: it sets the prototype instead of a key;
- * - defaults of variables that are more than a number, a Boolean or an enum's value: a DateTime becomes a text.
+ * - defaults of variables that are more than a number, a Boolean or an enum's value: a DateTime becomes a text;
+ * - variables whose input type has a field of its own type, at whatever depth: jit writes such a type out without end.
  *
  * Clients that pass values as whole variables (`input: $input`) have none of these.
  */
@@ -34,7 +38,8 @@ export function isCompilable(schema: GraphQLSchema, document: DocumentNode): boo
     Directive: refuse,
     Name: (node) => (node.value === '__proto__' ? refuse() : undefined),
     Argument: ({ value }) => (value.kind === Kind.VARIABLE || isPlain(value) ? undefined : refuse()),
-    VariableDefinition: (node) => (hasPlainDefault(schema, node) ? undefined : refuse()),
+    VariableDefinition: (node) =>
+      hasPlainDefault(schema, node) && !isEndless(schema.getType(nameOf(node.type))) ? undefined : refuse(),
   });
   return compilable;
 }
@@ -47,6 +52,14 @@ function hasPlainDefault(schema: GraphQLSchema, { type, defaultValue }: Variable
   if (!defaultValue) return true;
   const named = schema.getType(nameOf(type));
   return isPlain(defaultValue) && !!named && (isSpecifiedScalarType(named) || isEnumType(named));
+}
+
+// `above`: the input types that lead here.
+function isEndless(type: GraphQLNamedType | undefined, above: readonly GraphQLNamedType[] = []): boolean {
+  if (!isInputObjectType(type)) return false;
+  if (above.includes(type)) return true;
+  const here = [...above, type];
+  return Object.values(type.getFields()).some((field) => isEndless(getNamedType(field.type), here));
 }
 
 function nameOf(type: TypeNode): string {
