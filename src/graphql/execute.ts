@@ -20,6 +20,7 @@ import {
 import { actionOf, allow } from '../domain/access.ts';
 import type { Core, Principal } from '../domain/context.ts';
 import { type DomainError, Unavailable } from '../domain/errors.ts';
+import { withinSize } from './answer-size.ts';
 import type { GraphCtx } from './context.ts';
 import {
   compileStored,
@@ -98,7 +99,7 @@ export interface Graph {
   admit(request: GraphRequest, principal: Principal): AdmittedOperation;
   /** Runs a query or mutation. */
   execute(operation: AdmittedOperation, ctx: GraphCtx): Promise<GraphResult>;
-  /** The compiled form of an admitted operation, with the 10 s deadline. */
+  /** The compiled form of an admitted operation, with the 10 s deadline and the limit of an answer. */
   compiled(operation: AdmittedOperation): Run;
   /** Errors of any phase as a client of this principal sees them. */
   format(errors: readonly unknown[], who: { principal: Principal; requestId: string }): GraphQLFormattedError[];
@@ -118,7 +119,8 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     hidesSchema: !mayReadSchema(core.settings, who.principal),
   });
   const format: Graph['format'] = (errors, who) => errors.map((error) => formatGraphError(error, placeOf(who)));
-  const finish = (result: ExecutionResult, ctx: GraphCtx): GraphResult => {
+  const finish = (executed: ExecutionResult, ctx: GraphCtx): GraphResult => {
+    const result = withinSize(executed);
     if (!result.errors?.length) return { data: result.data };
     const listed = result.data === undefined ? result.errors.slice(0, graphLimits.listedErrors) : result.errors;
     return { ...(result.data !== undefined && { data: result.data }), errors: format(listed, ctx) };
@@ -257,7 +259,7 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     },
     compiled({ prepared, operationName }) {
       const run = documents.runOf(prepared, operationName, true);
-      return (root, ctx, variables) => inTime(run(root, ctx, variables));
+      return async (root, ctx, variables) => withinSize(await inTime(run(root, ctx, variables)));
     },
     compileOperation(document) {
       const parsed = parse(document);
