@@ -50,7 +50,7 @@ async function walk(name: string, request: Json, way: 'next' | 'previous'): Prom
 }
 
 /** The next instant, later than all before: conversations made with it stand at the top of the list. */
-let latest = Date.UTC(2040, 0, 1);
+let latest = Date.now();
 function nextInstant(): number {
   latest += 1_000;
   return latest;

@@ -6,13 +6,15 @@ describe('bounds of the older contracts', () => {
   let app: App;
   let agent: string;
   let source: MadeSource;
+  let channel: { id: string; sourceChannelId: string };
   let conversationId: string;
 
   beforeAll(async () => {
     app = await startApp();
     agent = (await app.make.user()).token;
     source = await app.make.source();
-    conversationId = (await app.make.conversation({ source, messages: [{}, {}, {}] })).id;
+    channel = await app.make.channel(source);
+    conversationId = (await app.make.conversation({ source, channel, messages: [{}, {}, {}] })).id;
   });
   afterAll(() => app.stop());
 
@@ -42,6 +44,37 @@ describe('bounds of the older contracts', () => {
         400,
         expect.arrayContaining(['messages[0].sent_at']),
       ]);
+    });
+
+    const dayMs = 86_400_000;
+
+    it('a day from now and more is no sent_at, by either way in', async () => {
+      const sentAt = Date.now() + dayMs + 60_000;
+      const messages = [app.make.webhookMessage({ sent_at: sentAt, source_channel_id: channel.sourceChannelId })];
+      const answer = await app.rest('sources.webhook', { messages }, { token: source.token });
+      const fault = { path: 'messages[0].sent_at', message: 'must be between the year 1970 and a day from now' };
+      expect([answer.status, answer.body.errors]).toEqual([400, [fault]]);
+      const ingest = 'mutation ($m: [IngestMessageInput!]!) { ingest(input: { messages: $m }) { items { status } } }';
+      const input = {
+        sourceMessageId: 'far',
+        sourceConversationId: 'far',
+        sourceChannelId: channel.sourceChannelId,
+        sourceSenderId: 'far',
+        content: 'x',
+        sentAt,
+      };
+      const { body } = await app.graphql(ingest, { m: [input] }, { token: source.token });
+      expect(body.errors[0].extensions).toMatchObject({
+        code: 'BAD_USER_INPUT',
+        errors: [{ ...fault, path: 'messages[0].sentAt' }],
+      });
+    });
+
+    it.each([0, 1, Date.UTC(1999, 11, 31)])('%j is one, as is what a clock says that is ahead', async (old) => {
+      for (const sentAt of [old, Date.now() + dayMs - 60_000]) {
+        const messages = [app.make.webhookMessage({ sent_at: sentAt, source_channel_id: channel.sourceChannelId })];
+        expect((await app.rest('sources.webhook', { messages }, { token: source.token })).status).toBe(200);
+      }
     });
 
     it.each([-1, 2.5, '20', '', true, [], {}, 1e300])('%j is no page_size', async (size) => {

@@ -22,7 +22,8 @@ const longestId = 512;
 const mostMessages = 1_000;
 const mostMetadata = 1_000;
 const earliest = Date.UTC(1970, 0, 1);
-const latest = Date.UTC(9999, 11, 31);
+/** A message from beyond would stand on top of all lists until its day comes. Clocks may be a day wrong. */
+const aheadMs = 86_400_000;
 
 const groups = new WeakMap<Core, GroupCommit<IngestEntry, IngestItem[]>>();
 
@@ -48,7 +49,7 @@ export async function ingest(ctx: Ctx, batch: IngestBatch): Promise<IngestItem[]
   allow(ctx, 'ingest');
   const { sourceId, sourceName } = sourceOf(ctx);
   const contents = batch.messages.map(({ content }) => JSON.stringify(content) ?? 'null');
-  const faults = checkBatch(batch, contents);
+  const faults = checkBatch(batch, contents, ctx.now().getTime() + aheadMs);
   if (batch.messages.length + batch.metadata.length === 0) return [];
   const entry = {
     source: { id: sourceId, name: sourceName },
@@ -95,7 +96,7 @@ function commitGroup(core: Core, entries: IngestEntry[]): Promise<Outcome<Ingest
  * What is wrong with a batch by itself. Where it can still be planned, these faults go with it and are told together
  * with what the plan finds.
  */
-function checkBatch(batch: IngestBatch, contents: string[]): Fault[] {
+function checkBatch(batch: IngestBatch, contents: string[], latest: number): Fault[] {
   const { messages, metadata } = batch;
   if (messages.length > mostMessages) {
     throw new InvalidInput('messages', `must be at most ${mostMessages} in one batch, got ${messages.length}`);
@@ -105,7 +106,7 @@ function checkBatch(batch: IngestBatch, contents: string[]): Fault[] {
   }
   const faults: Fault[] = [];
   for (const [index, message] of messages.entries()) {
-    checkMessage(message, contents[index]!, `messages[${index}]`, faults);
+    checkMessage({ message, content: contents[index]!, path: `messages[${index}]`, latest }, faults);
   }
   for (const [index, item] of metadata.entries()) checkMetadata(item, `metadata[${index}]`, faults);
   const isTold = faults.length >= maxFaults || (faults.length > 0 && !canBeLookedUp(batch));
@@ -123,13 +124,16 @@ function canBeLookedUp({ messages, metadata }: IngestBatch): boolean {
 
 const idFields = ['sourceMessageId', 'sourceConversationId', 'sourceChannelId', 'sourceSenderId'] as const;
 
-function checkMessage(message: IngestMessage, content: string, path: string, faults: Fault[]): void {
+function checkMessage(
+  { message, content, path, latest }: { message: IngestMessage; content: string; path: string; latest: number },
+  faults: Fault[],
+): void {
   for (const field of idFields) {
     if (!isIdText(message[field])) faults.push({ path: `${path}.${field}`, message: idRule });
   }
   const sentAt = message.sentAt.getTime();
   if (!(sentAt >= earliest && sentAt <= latest)) {
-    faults.push({ path: `${path}.sentAt`, message: 'must be between the years 1970 and 9999' });
+    faults.push({ path: `${path}.sentAt`, message: 'must be between the year 1970 and a day from now' });
   }
   const oversized = oversizedJson(message.content, content);
   if (oversized) faults.push({ path: `${path}.content`, message: oversized });

@@ -132,7 +132,7 @@ export class IngestMessageInput {
   @Field(() => Boolean, { defaultValue: false, description: 'The outside party wrote it.' })
   fromContact!: boolean;
 
-  @Field(() => DateTimeScalar, { description: 'When it was sent.' })
+  @Field(() => DateTimeScalar, { description: 'When it was sent: from 1970 to a day from now.' })
   sentAt!: Date;
 }
 
