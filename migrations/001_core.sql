@@ -30,6 +30,7 @@ create table reset_token (
   created_at timestamptz(3) not null default now()
 );
 create index reset_token_user on reset_token (user_id);
+create index reset_token_age on reset_token (expires_at);
 
 create table login_throttle (
   throttle_key text primary key,             -- account or address, hashed
@@ -37,6 +38,7 @@ create table login_throttle (
   window_ends_at timestamptz(3) not null,
   blocked_until timestamptz(3)
 );
+create index login_throttle_age on login_throttle (window_ends_at);
 
 create table source (
   id uuid primary key,
@@ -166,6 +168,7 @@ create table waiting_metadata (
   created_at timestamptz(3) not null default now(),
   primary key (source, namespace, subject_id)
 );
+create index waiting_metadata_age on waiting_metadata (created_at);
 
 create table delivery_attempt (
   id uuid primary key,

@@ -37,6 +37,8 @@ export interface ChannelChange {
 
 const longestId = 512;
 const longestName = 255;
+/** Of one source: lists show all connected channels at once. The others stay for their conversations. */
+const mostChannels = { connected: 1_000, total: 10_000 };
 
 /**
  * Makes, renames or reconnects a channel of the calling source; the same source_channel_id keeps its id. What its
@@ -63,6 +65,8 @@ export async function createSourceChannel(
     const before = await tx.em.findOne(Channel, { id });
     if (before && before.source !== source.sourceId)
       throw new InvalidInput('sourceChannelId', 'belongs to another source');
+    const changed = !before?.connected;
+    if (changed) await checkRoom(tx, source.sourceId, before);
     const channel = before
       ? tx.em.assign(before, { name: input.name, imageUrl: imageUrl as string | null, metadata })
       : tx.em.create(Channel, {
@@ -76,7 +80,6 @@ export async function createSourceChannel(
           createdAt: tx.now(),
           updatedAt: tx.now(),
         });
-    const changed = !before?.connected;
     channel.connected = true;
     channel.updatedAt = tx.now();
     await tx.em.flush();
@@ -85,6 +88,24 @@ export async function createSourceChannel(
     return { channel, changed };
   });
   return { ...result, token: token as string | null };
+}
+
+// Under the lock of the source, so that two at once are counted.
+async function checkRoom(tx: Tx, sourceId: string, before: Channel | null): Promise<void> {
+  const [count] = await rows<{ connected: number; total: number }>(
+    tx.em,
+    sql`select (count(*) filter (where connected))::int connected, count(*)::int total
+        from channel where source = ${sourceId}::uuid`,
+  );
+  if (count!.connected >= mostChannels.connected) {
+    throw new InvalidInput(
+      'sourceChannelId',
+      `this source has ${mostChannels.connected} connected channels, no more are taken: disconnect one first`,
+    );
+  }
+  if (!before && count!.total >= mostChannels.total) {
+    throw new InvalidInput('sourceChannelId', `this source has ${mostChannels.total} channels, no more are taken`);
+  }
 }
 
 function checkNewChannel(input: NewSourceChannel): void {
