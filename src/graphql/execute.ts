@@ -73,6 +73,8 @@ export interface AdmittedOperation {
   kind: OperationTypeNode;
   operationName: string | undefined;
   variables: Record<string, unknown>;
+  /** As `checkCost` counts it. */
+  cost: number;
 }
 
 /** A result as it is sent: errors are formatted. */
@@ -125,11 +127,11 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     const listed = result.data === undefined ? result.errors.slice(0, graphLimits.listedErrors) : result.errors;
     return { ...(result.data !== undefined && { data: result.data }), errors: format(listed, ctx) };
   };
-  const checkOperation = (operation: AdmittedOperation, principal: Principal) => {
+  const checkOperation = (operation: Omit<AdmittedOperation, 'cost'>, principal: Principal): number => {
     if (operation.prepared.introspects && !mayReadSchema(core.settings, principal)) {
       throw new GraphQLError('introspection is switched off', { extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } });
     }
-    checkCost(
+    return checkCost(
       schema,
       operation.prepared.document,
       operationOf(operation.prepared, operation.operationName),
@@ -247,11 +249,10 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
       const operation = operationOf(prepared, operationName);
       const admitted = { prepared, kind: operation.operation, operationName, variables: request.variables ?? {} };
       try {
-        checkOperation(admitted, principal);
+        return { ...admitted, cost: checkOperation(admitted, principal) };
       } catch (error) {
         throw error instanceof GraphQLError ? new DocumentRefused([error]) : error;
       }
-      return admitted;
     },
     async execute({ prepared, operationName, variables }, ctx) {
       const run = documents.runOf(prepared, operationName);

@@ -207,6 +207,7 @@ function nameOf(selection: SelectionSetNode['selections'][number]): string | und
  * `nodes` and `edges` of a page were counted with it. Plain values come with their object and are free, so is
  * introspection. `conversations(first: 50) { nodes { contact { displayName } } }` costs 1 + 50 * (1 + 1) = 101.
  *
+ * @returns the cost
  * @throws GraphQLError QUERY_TOO_COMPLEX above 5,000
  */
 export function checkCost(
@@ -214,12 +215,13 @@ export function checkCost(
   document: DocumentNode,
   operation: OperationDefinitionNode,
   variables: Readonly<Record<string, unknown>>,
-): void {
+): number {
   const root = schema.getRootType(operation.operation);
   const cost = new CostReader(schema, document, operation, variables).read(operation.selectionSet, root ?? undefined);
   if (cost > graphLimits.cost) {
     throw tooComplex(`this operation costs ${cost}, at most ${graphLimits.cost} are taken: ask for smaller pages`);
   }
+  return cost;
 }
 
 class CostReader {

@@ -21,6 +21,7 @@ import {
 import { DocumentRefused, operationOf, type PreparedDocument } from './documents.ts';
 import type { AdmittedOperation, Graph } from './execute.ts';
 import { graphLimits } from './limits.ts';
+import { LiveBudget } from './live-budget.ts';
 import { type LiveField, liveFields } from './live-fields.ts';
 import { Group, renderEvent, renderReset, sharedCtx, sideBySide } from './live-group.ts';
 import { FairSlots, type Slot } from './live-slots.ts';
@@ -88,6 +89,7 @@ class LiveGroups implements Live {
   readonly #unrouted = new Set<Group>();
   readonly #revokedListeners = new Set<(revoked: Revocation | undefined) => void>();
   readonly #endFeed: () => void;
+  readonly #budget = new LiveBudget();
   readonly #replays = new FairSlots(maxReplays, maxReplaysOfUser);
   #resets = 0;
 
@@ -102,9 +104,14 @@ class LiveGroups implements Live {
     const { field, args, after, groupKey } = this.#read(operation, caller.principal);
     const cursor = typeof after === 'string' ? decodeEventCursor(after) : undefined;
     await field.open(createCtx(this.#core, caller), args);
+    const heard = field.conversationId?.(args) ?? 'inbox';
+    const giveBack = this.#budget.take(`${ownerOf(caller.principal)} ${heard}`, groupKey, operation.cost);
     const group = this.#groups.get(groupKey) ?? this.#makeGroup(operation, field, args);
     const member = new Subscriber(caller.principal, this.#feed.position, {
-      onEnd: (ended) => this.#leave(groupKey, ended),
+      onEnd: (ended) => {
+        giveBack();
+        this.#leave(groupKey, ended);
+      },
       onOverflow: caller.onOverflow,
     });
     if (cursor) {
