@@ -11,6 +11,8 @@ export interface FaultPlace {
   hidesSchema?: boolean;
 }
 
+/** Characters of a message. The executors quote the value that they refuse, however long it is. */
+const longestMessage = 1_000;
 /** How long a client waits before it tries again when the database is away. */
 const retryAfterMs = 2_000;
 
@@ -101,7 +103,9 @@ export function formatGraphError(error: unknown, place: FaultPlace): GraphQLForm
   }
   return formatted(located, place, fault.message, {
     code: fault.code,
-    ...(fault.faults.some(({ path }) => path !== '') && { errors: fault.faults }),
+    ...(fault.faults.some(({ path }) => path !== '') && {
+      errors: fault.faults.map(({ path, message }) => ({ path, message: shortened(message) })),
+    }),
     ...(fault.retryAfterMs !== undefined && { retryAfterMs: fault.retryAfterMs }),
     ...(fault instanceof RateLimited && { limit: fault.limit }),
   });
@@ -114,11 +118,15 @@ function formatted(
   extensions: Record<string, unknown>,
 ): GraphQLFormattedError {
   return {
-    message: place.hidesSchema ? message.replace(/\s*Did you mean .*\?$/s, '') : message,
+    message: shortened(place.hidesSchema ? message.replace(/\s*Did you mean .*\?$/s, '') : message),
     ...(located?.locations?.length && { locations: located.locations }),
     ...(located?.path && { path: located.path }),
     extensions: { ...extensions, requestId: place.requestId },
   };
+}
+
+function shortened(text: string): string {
+  return text.length > longestMessage ? `${text.slice(0, longestMessage - 3).toWellFormed()}...` : text;
 }
 
 // Codes of the protocol (GRAPHQL_PARSE_FAILED, QUERY_TOO_COMPLEX, ...) are made by our limits and by Apollo, never by
