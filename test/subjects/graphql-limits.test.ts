@@ -9,6 +9,7 @@ import { airyCore } from '../../src/rest/contracts/airy-core.ts';
 import { airySource } from '../../src/rest/contracts/airy-source.ts';
 import { examples } from '../../src/web/graphiql/examples.ts';
 import { startApp } from '../support/app.ts';
+import { watchStalls } from '../support/stalls.ts';
 
 type App = Awaited<ReturnType<typeof startApp>>;
 interface Answer {
@@ -335,21 +336,4 @@ function answerOf(status: number, { errors = [] }: { errors?: unknown[] }): Answ
     (errors as { extensions?: { code?: string } }[]).map((error) => error.extensions?.code ?? 'none'),
   );
   return { status, codes: [...codes], errors: errors.length };
-}
-
-/** The longest turn of the event loop, in ms of this thread's own CPU: what other programs take does not count. */
-function watchStalls(): () => number {
-  let worst = 0;
-  let last = process.threadCpuUsage();
-  const look = () => {
-    const used = process.threadCpuUsage(last);
-    worst = Math.max(worst, (used.user + used.system) / 1_000);
-    last = process.threadCpuUsage();
-  };
-  const timer = setInterval(look, 1);
-  return () => {
-    look();
-    clearInterval(timer);
-    return worst;
-  };
 }

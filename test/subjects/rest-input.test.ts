@@ -1,159 +1,28 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
 import type { Row } from '../../src/rest/run-row.ts';
-import { type App, type Json, type MadeSource, type RestResult, startApp } from '../support/app.ts';
-import { anyUuid, type Field, fieldsOf, restRows, rootFieldOf, sampleBody, withValue } from '../support/rest-rows.ts';
-
-/** R1: what is not what a field wants, and what only looks like it. */
-const strange: unknown[] = [
-  null,
-  true,
-  false,
-  0,
-  -1,
-  1.5,
-  1e300,
-  2 ** 31,
-  2 ** 53,
-  '',
-  ' ',
-  '0',
-  '-1',
-  'null',
-  'true',
-  [],
-  [[]],
-  [null],
-  ['x'],
-  {},
-  { $ne: null },
-  { length: 1 },
-  { constructor: { prototype: { x: 1 } } },
-  "' or 1=1 --",
-  '\\',
-  "\\'",
-  '%',
-  '_',
-  '#{x}',
-  '{{x}}',
-  '<script>',
-  '../../etc/passwd',
-  'x'.repeat(513),
-  'x'.repeat(20_000),
-  '\u202e',
-  '\ufeff',
-  '😀'.repeat(300),
-  'toString',
-  '__proto__',
-  `{${anyUuid}}`,
-  anyUuid.toUpperCase(),
-  anyUuid.replaceAll('-', ''),
-  `${anyUuid}\n`,
-];
+import { expectContract, RestGround } from '../input/rest-ground.ts';
+import type { App, Json, MadeSource } from '../support/app.ts';
+import { anyUuid, fieldsOf, rootFieldOf, withValue } from '../support/rest-rows.ts';
 
 describe('R: bodies of the older contracts', () => {
+  let ground: RestGround;
   let app: App;
-  let rows: [name: string, row: Row][];
+  let rows: RestGround['rows'];
   let agent: string;
   let admin: string;
   let source: MadeSource;
   let known: Record<string, unknown>;
 
   beforeAll(async () => {
-    app = await startApp();
-    rows = await restRows();
-    admin = (await app.make.admin()).token;
+    ground = await RestGround.start();
+    ({ app, rows, admin, source, known } = ground);
     agent = (await app.make.user()).token;
-    source = await app.make.source();
-    const conversation = await app.make.conversation({ source });
-    const channel = await app.make.channel(source);
-    known = { conversation_id: conversation.id, message_id: conversation.messageIds[0], channel_id: channel.id };
   });
   afterAll(() => app.stop());
 
-  const ofSource = new Set(['ingest', 'sourceChannels', 'createSourceChannel', 'disconnectSourceChannel']);
   const open = new Set(['signUp', 'logIn', 'requestPasswordReset', 'resetPassword']);
-  /** Somebody who may call the row. */
-  function callerOf(row: Row): { token?: string } {
-    const field = rootFieldOf(row);
-    if (open.has(field)) return {};
-    return { token: ofSource.has(field) ? source.token : admin };
-  }
-  const bodyOf = (row: Row) => sampleBody(row.in, known);
-  const call = (name: string, row: Row, body: unknown) => app.rest(name, body, callerOf(row));
-
-  const shapes: Record<number, (answer: RestResult) => unknown> = {
-    204: ({ text }) => expect(text).toBe(''),
-    401: ({ text, body }) => text !== '' && expect(body).toEqual({ message: expect.any(String) }),
-    429: ({ headers }) => expect(Number(headers.get('retry-after'))).toBeGreaterThan(0),
-  };
-
-  /** Below 500, of the contract's shape, and without a word of how we are made. */
-  function expectContract(answer: RestResult): void {
-    const { status, text, body } = answer;
-    expect(status).toBeLessThan(500);
-    shapes[status]?.(answer);
-    if (status >= 400 && text !== '') {
-      const errors = body.errors === undefined ? {} : { errors: expect.any(Array) };
-      expect(body).toEqual({ message: expect.any(String), ...errors });
-      expect(body.message.length).toBeLessThan(1_000);
-      for (const fault of body.errors ?? [])
-        expect(fault).toEqual({ path: expect.any(String), message: expect.any(String) });
-      expect(text).not.toMatch(
-        /node_modules|\.[jt]s:\d|select .* from|insert into|pg_|kysely|mikro|Expected type|GraphQL|Variable "/i,
-      );
-    }
-  }
-
-  const everyField = async (work: (name: string, row: Row, field: Field) => Promise<void>) => {
-    for (const [name, row] of rows) for (const field of fieldsOf(row.in)) await work(name, row, field);
-  };
-
-  it('R1: names the field for every wrong value of every field, and takes no harm from any other', async () => {
-    let count = 0;
-    await everyField(async (name, row, field) => {
-      for (const value of strange) {
-        const answer = await call(name, row, withValue(bodyOf(row), field.path, value));
-        count += 1;
-        try {
-          expectContract(answer);
-          if (field.refuses(value)) {
-            expect(answer.status).toBe(400);
-            expect(answer.body.errors.map((fault: Json) => fault.path)).toContain(field.name);
-          }
-        } catch (error) {
-          throw new Error(
-            `${name} ${field.name} = ${JSON.stringify(value).slice(0, 80)}: ${answer.status} ${answer.text.slice(0, 500)}`,
-            { cause: error },
-          );
-        }
-      }
-    });
-    expect(count).toBeGreaterThan(1_000);
-  }, 60_000);
-
-  it('R1: takes no harm from random values at random places', async () => {
-    const places = rows.flatMap(([name, row]) => fieldsOf(row.in).map((field) => ({ name, row, field })));
-    await fc.assert(
-      fc.asyncProperty(
-        fc.constantFrom(...places),
-        fc.jsonValue({ maxDepth: 4 }),
-        async ({ name, row, field }, value) => {
-          expectContract(await call(name, row, withValue(bodyOf(row), field.path, value)));
-        },
-      ),
-      { numRuns: 300 },
-    );
-  }, 60_000);
-
-  it('R1: refuses numbers beyond a double everywhere', async () => {
-    await everyField(async (name, row, field) => {
-      const body = JSON.stringify(withValue(bodyOf(row), field.path, 'NUMBER')).replace('"NUMBER"', '1e400');
-      const answer = await call(name, row, body);
-      expectContract(answer);
-      expect([name, field.name, answer.status]).toEqual([name, field.name, 400]);
-    });
-  });
+  const bodyOf = (row: Row) => ground.bodyOf(row);
+  const call = (name: string, row: Row, body: unknown) => ground.call(name, row, body);
 
   it('R2: says of every required field that it is missing, of several at once', async () => {
     for (const [name, row] of rows) {

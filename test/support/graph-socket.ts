@@ -12,7 +12,7 @@ export class GraphSocket {
   /** The code it was closed with. */
   readonly closed: Promise<number>;
   readonly #ws: WebSocket;
-  readonly #messages: Message[] = [];
+  #messages: Message[] = [];
   #ids = 0;
 
   constructor(url: string) {
@@ -32,7 +32,11 @@ export class GraphSocket {
 
   /** The first word about an operation; undefined when the socket was closed instead. */
   async first(query: string, variables?: Record<string, unknown>): Promise<Message | undefined> {
-    const id = this.start(query, variables);
+    return this.firstAbout(this.start(query, variables));
+  }
+
+  /** The first word about an operation that began. */
+  async firstAbout(id: string): Promise<Message | undefined> {
     const answered = this.#until((message) => message.id === id);
     return Promise.race([answered, this.closed.then(() => undefined)]);
   }
@@ -42,6 +46,12 @@ export class GraphSocket {
     const id = String(++this.#ids);
     this.#ws.send(JSON.stringify({ id, type: 'subscribe', payload: { query, variables } }));
     return id;
+  }
+
+  /** Ends an operation and forgets what came about it. */
+  end(id: string): void {
+    this.#ws.send(JSON.stringify({ id, type: 'complete' }));
+    this.#messages = this.#messages.filter((message) => message.id !== id);
   }
 
   /** What came about an operation so far. */
