@@ -8,6 +8,8 @@ import { parseJson } from './json-body.ts';
 /** What the kernel did not take yet of one socket, beyond which it is cut: it asks and does not read. */
 const maxBufferedBytes = 16 * 1024 * 1024;
 const longestTimerMs = 2 ** 31 - 1;
+/** Types of messages that only a server sends: graphql-ws would take them for faults of ours. */
+const serverTypes: unknown[] = ['connection_ack', 'next', 'error'];
 /** Tells the next sockets apart, so that their pings spread over time. */
 let made = 0;
 
@@ -116,6 +118,8 @@ export class Connection {
     try {
       if (isBinary) throw new Error('text frames only');
       message = parseJson(data as Buffer);
+      if (serverTypes.includes((message as { type?: unknown } | null)?.type))
+        throw new Error('clients do not say that');
     } catch {
       return this.close(4400, 'Invalid message received');
     }
