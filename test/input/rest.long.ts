@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, it } from '@jest/globals';
 import fc from 'fast-check';
 import { RestGround } from './rest-ground.ts';
 import { anyValue, odd, unreadable, wrong } from './values.ts';
