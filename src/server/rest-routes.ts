@@ -1,8 +1,12 @@
+import { setImmediate as othersFirst } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Core, createGraphCtx } from '../graphql/execute.ts';
 import type { RestAnswer, RestRoute } from '../rest/run-row.ts';
 import { addressOf, principalOf } from './caller.ts';
 import { bodyFault, parseJson, readBody } from './json-body.ts';
+
+/** Bytes of a body from which on others get a turn between its parts of the work. */
+const largeBody = 100_000;
 
 /** Serves the rows of the older contracts: reads the body, finds out who asks, and lets the row answer. */
 export function restRoutes(app: FastifyInstance, { core, routes }: { core: Core; routes: readonly RestRoute[] }): void {
@@ -27,6 +31,7 @@ async function run(core: Core, route: RestRoute, request: FastifyRequest): Promi
       requestId: request.id,
       address: addressOf(request.raw, core.settings.trustProxy),
     });
+    if (bytes && bytes.length > largeBody) await othersFirst();
     return await route.answer(ctx, { body, headers: request.headers });
   } catch (error) {
     return route.refuse(error, request.id);

@@ -1,3 +1,4 @@
+import { setImmediate as othersFirst } from 'node:timers/promises';
 import { allow, sourceOf } from '../../access.ts';
 import type { Core, Ctx } from '../../context.ts';
 import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
@@ -21,6 +22,8 @@ import { writePlan } from './ingest-write.ts';
 const longestId = 512;
 const mostMessages = 1_000;
 const mostMetadata = 1_000;
+/** Items of a batch from which on others get a turn in between. */
+const largeBatch = 100;
 const earliest = Date.UTC(1970, 0, 1);
 /** A message from beyond would stand on top of all lists until its day comes. Clocks may be a day wrong. */
 const aheadMs = 86_400_000;
@@ -48,16 +51,26 @@ function groupOf(core: Core): GroupCommit<IngestEntry, IngestItem[]> {
 export async function ingest(ctx: Ctx, batch: IngestBatch): Promise<IngestItem[]> {
   allow(ctx, 'ingest');
   const { sourceId, sourceName } = sourceOf(ctx);
+  const count = batch.messages.length + batch.metadata.length;
+  // To read a thousand of them took a while already.
+  if (count > largeBatch) await othersFirst();
   const contents = batch.messages.map(({ content }) => JSON.stringify(content) ?? 'null');
   const faults = checkBatch(batch, contents, ctx.now().getTime() + aheadMs);
-  if (batch.messages.length + batch.metadata.length === 0) return [];
+  if (count === 0) return [];
   const entry = {
     source: { id: sourceId, name: sourceName },
     messages: prepared(sourceName, batch.messages, contents),
     metadata: batch.metadata,
     faults,
   };
-  return groupOf(ctx.core).join(entry, batch.messages.length + batch.metadata.length);
+  return groupOf(ctx.core).join(entry, Math.max(count, weightOf(contents)));
+}
+
+// One for each KiB: what waits together is bounded in bytes too, and what is written together is written soon.
+function weightOf(contents: string[]): number {
+  let characters = 0;
+  for (const content of contents) characters += content.length;
+  return Math.ceil(characters / 1024);
 }
 
 function prepared(sourceName: string, messages: IngestMessage[], contents: string[]): PreparedMessage[] {
@@ -87,6 +100,7 @@ function commitGroup(core: Core, entries: IngestEntry[]): Promise<Outcome<Ingest
       throw new Overtaken('a message came meanwhile whose conversation is not locked');
     }
     const plan = planGroup(entries, state);
+    if (plan.messages.length > largeBatch) await othersFirst();
     await writePlan(send, hints, plan);
     return plan.outcomes;
   });
