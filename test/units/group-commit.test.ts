@@ -5,7 +5,7 @@ import { GroupCommit, mayBeOneEntrysFault } from '../../src/domain/messaging/sou
 const withCode = (code: string): Error => Object.assign(new Error('of the database'), { code });
 
 /** A group commit whose first group is the first entry alone, so that all others come as one group. */
-function groupOf(run: (entries: string[]) => Promise<string[]>) {
+function groupOf(run: (entries: string[]) => Promise<string[]>, answerMs = 10_000) {
   const groups: string[][] = [];
   const commit = new GroupCommit<string, string>(
     async (entries) => {
@@ -13,7 +13,7 @@ function groupOf(run: (entries: string[]) => Promise<string[]>) {
       const values = await run(entries);
       return values.map((value) => ({ ok: true, value }));
     },
-    { group: 100, queue: 1_000, atOnce: 1 },
+    { group: 100, queue: 1_000, atOnce: 1, answerMs },
     mayBeOneEntrysFault,
   );
   const join = async (entries: string[]) => {
@@ -49,6 +49,28 @@ describe('A group that fails', () => {
     });
     expect(await join(['first', 'a', 'b', 'c', 'd'])).toEqual(['first', 'a', '57P01', '57P01', '57P01']);
     expect(groups).toEqual([['first'], ['a', 'b', 'c', 'd'], ['a'], ['b']]);
+  });
+});
+
+describe('A group that hangs', () => {
+  it('keeps nobody for longer than the patience, neither who is in it nor who waits behind', async () => {
+    const { groups, join } = groupOf(() => new Promise(() => undefined), 20);
+
+    expect(await join(['first', 'a', 'b'])).toEqual(['UNAVAILABLE', 'UNAVAILABLE', 'UNAVAILABLE']);
+    expect(groups).toEqual([['first']]);
+  });
+
+  it('is not followed by the work of those who gave up', async () => {
+    const first = Promise.withResolvers<string[]>();
+    const { groups, join } = groupOf(
+      (entries) => (entries[0] === 'first' ? first.promise : Promise.resolve(entries)),
+      20,
+    );
+    await join(['first', 'a']);
+    first.resolve(['first']);
+
+    expect(await join(['b'])).toEqual(['b']);
+    expect(groups).toEqual([['first'], ['b']]);
   });
 });
 

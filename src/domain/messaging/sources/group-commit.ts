@@ -9,6 +9,8 @@ interface Waiting<Entry, Result> {
   weight: number;
   resolve(value: Result): void;
   reject(error: unknown): void;
+  /** Of its patience. */
+  timer?: NodeJS.Timeout;
 }
 
 const programmingErrors = new Set(['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError']);
@@ -35,21 +37,35 @@ export class GroupCommit<Entry, Result> {
 
   constructor(
     private readonly run: (entries: Entry[]) => Promise<Outcome<Result>[]>,
-    /** Weights: of one group at most, of all that wait at most (past it: 503); and transactions side by side. */
-    private readonly limits: { group: number; queue: number; atOnce: number },
+    /**
+     * Weights: of one group at most, of all that wait at most (past it: 503); transactions side by side; and how long
+     * one waits for its answer, whatever those before it wait for.
+     */
+    private readonly limits: { group: number; queue: number; atOnce: number; answerMs: number },
     private readonly mayBeOneEntrysFault: (error: unknown) => boolean,
   ) {}
 
-  /** @throws Unavailable when more waits than can be worked soon */
+  /** @throws Unavailable when more waits than can be worked soon, and when there is no answer in time: it may be in or not */
   join(entry: Entry, weight: number): Promise<Result> {
     if (this.waitingWeight + weight > this.limits.queue) {
       return Promise.reject(new Unavailable('too much arrives at the moment, send it again a little later', 1_000));
     }
     return new Promise((resolve, reject) => {
-      this.waiting.push({ entry, weight, resolve, reject });
+      const one: Waiting<Entry, Result> = { entry, weight, resolve, reject };
+      one.timer = setTimeout(() => this.giveUp(one), this.limits.answerMs);
+      this.waiting.push(one);
       this.waitingWeight += weight;
       this.next();
     });
+  }
+
+  private giveUp(one: Waiting<Entry, Result>): void {
+    const place = this.waiting.indexOf(one);
+    if (place >= 0) {
+      this.waiting.splice(place, 1);
+      this.waitingWeight -= one.weight;
+    }
+    one.reject(new Unavailable());
   }
 
   private next(): void {
@@ -81,6 +97,8 @@ export class GroupCommit<Entry, Result> {
     } catch (error) {
       if (group.length > 1 && this.mayBeOneEntrysFault(error)) await this.runSingly(group);
       else for (const { reject } of group) reject(error);
+    } finally {
+      for (const { timer } of group) clearTimeout(timer);
     }
   }
 

@@ -28,12 +28,15 @@ const earliest = Date.UTC(1970, 0, 1);
 /** A message from beyond would stand on top of all lists until its day comes. Clocks may be a day wrong. */
 const aheadMs = 86_400_000;
 
+/** Below the 5 s in which a source hears that the database is away: those before it may have waited for it already. */
+const answerMs = 4_500;
+
 const groups = new WeakMap<Core, GroupCommit<IngestEntry, IngestItem[]>>();
 
 function groupOf(core: Core): GroupCommit<IngestEntry, IngestItem[]> {
   let group = groups.get(core);
   if (!group) {
-    const limits = { group: 1_000, queue: 50_000, atOnce: 2 };
+    const limits = { group: 1_000, queue: 50_000, atOnce: 2, answerMs };
     group = new GroupCommit((entries) => commitGroup(core, entries), limits, mayBeOneEntrysFault);
     groups.set(core, group);
   }
