@@ -33,7 +33,7 @@ export interface Database {
 const connectTimeoutMs = 2_000;
 const statementTimeoutMs = 4_500;
 /** For a server that does not answer at all: above the statement's own, below the 5 s in which a caller hears of it. */
-const answerTimeoutMs = 4_900;
+const answerTimeoutMs = 4_700;
 const idleInTransactionTimeoutMs = 2_000;
 const readyWithinMs = 1_000;
 

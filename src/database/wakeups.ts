@@ -16,7 +16,8 @@ const topics: WakeupTopic[] = ['event', 'lane'];
 /** At most one NOTIFY for each topic in this time: a burst of commits is one hint. */
 const notifyEachMs = 3;
 const firstRetryMs = 100;
-const lastRetryMs = 5_000;
+/** With the 2 s of a try that hears nothing, hints are back 5 s after the database. */
+const lastRetryMs = 2_000;
 
 /**
  * Hints over LISTEN and NOTIFY, on one connection of its own. Listeners of this process are called directly, without
