@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Core, Principal } from '../domain/context.ts';
-import { comparePositions, type EventPosition, encodeEventCursor, type LoggedEvent } from '../domain/events.ts';
+import {
+  comparePositions,
+  type EventPosition,
+  encodeEventCursor,
+  type LoggedEvent,
+  readEventLog,
+} from '../domain/events.ts';
 import { createGraphCtx, type GraphCtx } from './context.ts';
 import type { Run } from './documents.ts';
 import { toDomainError } from './errors.ts';
@@ -23,8 +29,10 @@ export interface GroupQuery {
 const maxPending = 20_000;
 /** Events that are executed side by side, with loaders in common: one read for all of them. Results keep the log's order. */
 export const sideBySide = 64;
-/** Waits before an event is tried again while the database is away; after the last it becomes an error payload. */
-const patienceMs = [100, 250, 500, 1_000, 2_000, 4_000];
+/** Waits before an event is tried again, the last one as often as it takes while the database is away. */
+const waitsMs = [100, 250, 500, 1_000, 2_000] as const;
+/** So often it may fail while the database is there: then the event itself is at fault and becomes an error payload. */
+const maxFailures = 6;
 
 type Item = { event: LoggedEvent; epoch: string } | { reset: string; epoch: string; position: EventPosition };
 
@@ -166,6 +174,7 @@ async function patiently(
   isWanted: () => boolean,
   work: (isFirst: boolean) => Promise<Awaited<ReturnType<Run>> | undefined>,
 ): Promise<PreparedResult | undefined> {
+  let failures = 0;
   for (let attempt = 0; ; attempt += 1) {
     let data: unknown;
     let errors: readonly unknown[] = [];
@@ -177,15 +186,22 @@ async function patiently(
     } catch (error) {
       errors = [error];
     }
-    const waitMs = patienceMs[attempt];
-    const mayHeal =
-      (data === null || data === undefined) && errors.some((error) => toDomainError(error).code === 'UNAVAILABLE');
-    if (!mayHeal || waitMs === undefined) {
+    const mayHeal = (data === null || data === undefined) && errors.some(isUnavailable);
+    if (!mayHeal || failures === maxFailures) {
       return {
         json: JSON.stringify({ errors: query.graph.format(errors, { principal, requestId }), data: data ?? null }),
       };
     }
-    await sleep(waitMs);
+    if (!(await isDatabaseAway(query.core))) failures += 1;
+    await sleep(waitsMs[Math.min(attempt, waitsMs.length - 1)]);
     if (!isWanted()) return undefined;
   }
+}
+
+function isDatabaseAway(core: Core): Promise<boolean> {
+  return readEventLog(core).then(() => false, isUnavailable);
+}
+
+function isUnavailable(error: unknown): boolean {
+  return toDomainError(error).code === 'UNAVAILABLE';
 }
