@@ -129,6 +129,10 @@ export class GatewayProcess {
     this.startMs.push(performance.now() - begunAt);
   }
 
+  get isRunning(): boolean {
+    return this.#child !== undefined && !this.#hasEnded;
+  }
+
   get #hasEnded(): boolean {
     return this.#child?.exitCode != null || this.#child?.signalCode != null;
   }

@@ -65,6 +65,13 @@ export async function firstStatusBut200(gateway: GatewayProcess): Promise<number
   return status;
 }
 
+export interface HeldConversation {
+  /** How many connections wait for it. */
+  waiters(): Promise<number>;
+  isWaitedFor(): Promise<boolean>;
+  release(): Promise<void>;
+}
+
 /**
  * Keeps the row of a conversation locked while `work` runs, so that a request that sends to it stays in flight.
  * `release` lets it go on.
@@ -72,19 +79,21 @@ export async function firstStatusBut200(gateway: GatewayProcess): Promise<number
 export async function holdConversation<T>(
   databaseUrl: string,
   conversationId: string,
-  work: (held: { isWaitedFor(): Promise<boolean>; release(): Promise<void> }) => Promise<T>,
+  work: (held: HeldConversation) => Promise<T>,
 ): Promise<T> {
   return onConnection(databaseUrl, async (client) => {
     await client.query('begin');
     await client.query('select pg_advisory_xact_lock(7, hashtext($1::uuid::text) & 1023)', [conversationId]);
+    const waiters = async () => {
+      const { rowCount } = await client.query(
+        `select from pg_locks where locktype = 'advisory' and not granted
+           and database = (select oid from pg_database where datname = current_database())`,
+      );
+      return rowCount ?? 0;
+    };
     return work({
-      async isWaitedFor() {
-        const { rowCount } = await client.query(
-          `select from pg_locks where locktype = 'advisory' and not granted
-             and database = (select oid from pg_database where datname = current_database())`,
-        );
-        return (rowCount ?? 0) > 0;
-      },
+      waiters,
+      isWaitedFor: async () => (await waiters()) > 0,
       release: async () => void (await client.query('rollback')),
     });
   });

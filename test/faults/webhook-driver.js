@@ -70,7 +70,7 @@ async function deliver(number, messages) {
     const answer = await post(urls[(number + attempt - 1) % urls.length], body);
     const ms = performance.now() - startedAt;
     if (answer.status === 200) return note({ k: 'ack', b: number, ms, items: itemsOf(answer.text) });
-    note({ k: 'no', b: number, s: answer.status, e: answer.text.slice(0, 200) });
+    note({ k: 'no', b: number, s: answer.status, ms, w: answer.retryAfter, e: answer.text.slice(0, 200) });
     // Refused for what it is: trying again would not help, and the verifier shall see it.
     if (answer.status >= 400 && answer.status < 500 && answer.status !== 429) return;
     if (stoppedAt !== undefined && performance.now() - stoppedAt > giveUpMs) return;
@@ -129,7 +129,10 @@ function post(url, body) {
       const chunks = [];
       response.on('data', (chunk) => chunks.push(chunk));
       response.on('error', fail);
-      response.on('end', () => resolve({ status: response.statusCode, text: Buffer.concat(chunks).toString() }));
+      response.on('end', () => {
+        const retryAfter = response.headers['retry-after'];
+        resolve({ status: response.statusCode, retryAfter, text: Buffer.concat(chunks).toString() });
+      });
     });
     ask.end(body);
   });

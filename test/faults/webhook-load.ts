@@ -21,6 +21,8 @@ export interface LoadOptions {
   conversations?: number;
   /** After the stop, how long batches may go on being tried. */
   giveUpMs?: number;
+  /** How long a try waits for its answer. */
+  timeoutMs?: number;
   seed?: number;
 }
 
@@ -104,6 +106,18 @@ export interface SentBatch {
   ackedAt: number | undefined;
 }
 
+/** A try that was not acknowledged. */
+export interface Refusal {
+  /** 0 is no answer. */
+  status: number;
+  /** From the send to the answer. */
+  ms: number;
+  /** Wall clock, ms, of the answer. */
+  at: number;
+  /** As the header has it. */
+  retryAfter: string | undefined;
+}
+
 /** What the writer knows. */
 export interface Ledger {
   batches: SentBatch[];
@@ -111,12 +125,13 @@ export interface Ledger {
   latencies: number[];
   /** How many tries ended with a status; 0 is no answer. */
   refusals: Map<number, number>;
+  refused: Refusal[];
 }
 
 type Line = { at: number; b: number } & (
   | { k: 'send'; m: [string, string, 0 | 1, number, string][] }
   | { k: 'ack'; ms: number; items: number }
-  | { k: 'no'; s: number }
+  | { k: 'no'; s: number; ms: number; w?: string }
   | { k: 'again' | 'end' }
 );
 
@@ -124,6 +139,7 @@ function readLedger(file: string): Ledger {
   const batches = new Map<number, SentBatch>();
   const latencies: number[] = [];
   const refusals = new Map<number, number>();
+  const refused: Refusal[] = [];
   const lines = readFileSync(file, 'utf8').split('\n');
   // What stands after the last line end was cut off with its writer.
   for (const text of lines.slice(0, -1)) {
@@ -144,9 +160,12 @@ function readLedger(file: string): Ledger {
       batch.isAcked = true;
       batch.ackedAt = line.at;
       latencies.push(line.ms);
-    } else if (line.k === 'no') refusals.set(line.s, (refusals.get(line.s) ?? 0) + 1);
+    } else if (line.k === 'no') {
+      refusals.set(line.s, (refusals.get(line.s) ?? 0) + 1);
+      refused.push({ status: line.s, ms: line.ms, at: line.at, retryAfter: line.w });
+    }
   }
-  return { batches: [...batches.values()], latencies: latencies.sort((a, b) => a - b), refusals };
+  return { batches: [...batches.values()], latencies: latencies.sort((a, b) => a - b), refusals, refused };
 }
 
 /** The value that the given part of a sorted list lies below; NaN of none. */
