@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { InvalidInput } from '../domain/errors.ts';
 import { type Core, createGraphCtx, type Graph, type GraphHttpAnswer } from '../graphql/execute.ts';
+import type { Admission } from './admission.ts';
 import { addressOf, principalOf } from './caller.ts';
 import { bodyFault, checkText, parseJson, readBody } from './json-body.ts';
 
@@ -8,19 +9,26 @@ import { bodyFault, checkText, parseJson, readBody } from './json-body.ts';
 export const maxGraphBytes = 100 * 1024;
 
 /** GraphQL over HTTP: POST with JSON, GET for queries. @see graphql-http's audits, all of which pass */
-export function graphqlRoute(app: FastifyInstance, { core, graph }: { core: Core; graph: Graph }): void {
-  const answer = async (request: FastifyRequest, reply: FastifyReply) => send(reply, await run(core, graph, request));
+export function graphqlRoute(app: FastifyInstance, parts: { core: Core; graph: Graph; admission: Admission }): void {
+  const { graph } = parts;
+  const answer = async (request: FastifyRequest, reply: FastifyReply) => send(reply, await run(parts, request));
   const errorHandler = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
     send(reply, graph.refuse(bodyFault(error), { headers: request.headers, requestId: request.id }));
   app.route({ method: 'POST', url: '/graphql', config: { readsBody: true }, handler: answer, errorHandler });
   app.route({ method: 'GET', url: '/graphql', exposeHeadRoute: false, handler: answer, errorHandler });
 }
 
-async function run(core: Core, graph: Graph, request: FastifyRequest): Promise<GraphHttpAnswer> {
+async function run(
+  { core, graph, admission }: { core: Core; graph: Graph; admission: Admission },
+  request: FastifyRequest,
+): Promise<GraphHttpAnswer> {
   const { headers } = request;
+  let leave: (() => void) | undefined;
   try {
+    admission.check();
     const isGet = request.method === 'GET';
     const bytes = isGet ? undefined : await readBody(request.raw, maxGraphBytes);
+    leave = admission.enter();
     const principal = await principalOf(core, request.raw);
     const search = isGet ? searchOf(request.raw.url ?? '') : '';
     const body = isGet ? parametersOf(search) : bytes && parseJson(bytes);
@@ -29,6 +37,8 @@ async function run(core: Core, graph: Graph, request: FastifyRequest): Promise<G
     return await graph.http({ method: isGet ? 'GET' : 'POST', headers, search, body, ctx });
   } catch (error) {
     return graph.refuse(error, { headers, requestId: request.id });
+  } finally {
+    leave?.();
   }
 }
 

@@ -7,6 +7,7 @@ import type { DatabaseStatus } from '../domain/context.ts';
 import type { Core, Graph } from '../graphql/execute.ts';
 import type { Live } from '../graphql/live.ts';
 import type { RestRoute } from '../rest/run-row.ts';
+import { createAdmission } from './admission.ts';
 import { requestIdOf } from './caller.ts';
 import { graphqlRoute } from './graphql-route.ts';
 import { healthRoutes } from './health.ts';
@@ -129,8 +130,9 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
       maxAge: 600,
     });
   }
-  graphqlRoute(app, { core, graph });
-  restRoutes(app, { core, routes: parts.restRoutes });
+  const admission = createAdmission();
+  graphqlRoute(app, { core, graph, admission });
+  restRoutes(app, { core, routes: parts.restRoutes, admission });
   healthRoutes(app, { status: parts.status, isDraining: () => isDraining });
   await pageRoutes(app, { webDir: parts.webDir, isProduction: core.settings.isProduction });
   answerTheRest(app, parts);

@@ -2,6 +2,7 @@ import { setImmediate as othersFirst } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Core, createGraphCtx } from '../graphql/execute.ts';
 import type { RestAnswer, RestRoute } from '../rest/run-row.ts';
+import type { Admission } from './admission.ts';
 import { addressOf, principalOf } from './caller.ts';
 import { bodyFault, parseJson, readBody } from './json-body.ts';
 
@@ -9,21 +10,31 @@ import { bodyFault, parseJson, readBody } from './json-body.ts';
 const largeBody = 100_000;
 
 /** Serves the rows of the older contracts: reads the body, finds out who asks, and lets the row answer. */
-export function restRoutes(app: FastifyInstance, { core, routes }: { core: Core; routes: readonly RestRoute[] }): void {
+export function restRoutes(
+  app: FastifyInstance,
+  { core, routes, admission }: { core: Core; routes: readonly RestRoute[]; admission: Admission },
+): void {
   for (const route of routes) {
     app.route({
       method: route.method,
       url: route.path,
       config: { readsBody: true },
-      handler: async (request, reply) => send(reply, await run(core, route, request)),
+      handler: async (request, reply) => send(reply, await run({ core, admission }, route, request)),
       errorHandler: (error: unknown, request, reply) => send(reply, route.refuse(bodyFault(error), request.id)),
     });
   }
 }
 
-async function run(core: Core, route: RestRoute, request: FastifyRequest): Promise<RestAnswer> {
+async function run(
+  { core, admission }: { core: Core; admission: Admission },
+  route: RestRoute,
+  request: FastifyRequest,
+): Promise<RestAnswer> {
+  let leave: (() => void) | undefined;
   try {
+    admission.check();
     const bytes = await readBody(request.raw, route.maxBodyBytes);
+    leave = admission.enter();
     const principal = await principalOf(core, request.raw);
     const body = bytes ? parseJson(bytes) : {};
     const ctx = createGraphCtx(core, {
@@ -35,6 +46,8 @@ async function run(core: Core, route: RestRoute, request: FastifyRequest): Promi
     return await route.answer(ctx, { body, headers: request.headers });
   } catch (error) {
     return route.refuse(error, request.id);
+  } finally {
+    leave?.();
   }
 }
 
