@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTestDatabase } from '../support/database.ts';
 import { until } from '../support/until.ts';
 import { GatewayProcess, type Ground, prepareGround } from './gateway-process.ts';
 import { fullLoad } from './load-run.ts';
+import { rssMb } from './process-figures.ts';
 import { report, type Verdict, verify } from './verifier.ts';
 import { type Ledger, percentile, WebhookLoad } from './webhook-load.ts';
 
@@ -39,7 +39,7 @@ export async function overload(form: OverloadForm): Promise<OverloadResult> {
 
   const before = await loadFor(form.calibrationMs, { ...usual, perSecond: 1e6, seed: 171 });
   const perSecond = before.batches.length / (form.calibrationMs / 1000);
-  const usualRssMb = rssMb(gateway);
+  const usualRssMb = rssMb(gateway.pid);
   const half = { ...usual, perSecond: perSecond / 2 };
 
   const flood = new WebhookLoad({
@@ -51,7 +51,7 @@ export async function overload(form: OverloadForm): Promise<OverloadResult> {
   });
   await sleep(form.lastsMs);
   const tries = flood.sends;
-  const floodRssMb = rssMb(gateway);
+  const floodRssMb = rssMb(gateway.pid);
   const flooded = await flood.stop();
   const endedAt = performance.now();
   const quiet = new WebhookLoad({ ...half, seed: 173 });
@@ -68,7 +68,7 @@ export async function overload(form: OverloadForm): Promise<OverloadResult> {
     `sustained=${perSecond.toFixed(0)}/s`,
     `tried=${(tries / (form.lastsMs / 1000)).toFixed(0)}/s`,
     `refused=${flooded.refused.length}`,
-    `rss-before=${usualRssMb}MB rss-after=${floodRssMb}MB`,
+    `rss-before=${usualRssMb.toFixed(0)}MB rss-after=${floodRssMb.toFixed(0)}MB`,
     `normal-after=${normalAfterMs.toFixed(0)}ms`,
   ];
   report(`F17 ${form.times}x overload`, verdict, { ...all, latencies: flooded.latencies }, peakRssMb, rates.join(' '));
@@ -106,10 +106,4 @@ function merge(ledgers: Ledger[]): Ledger {
     refused: ledgers.flatMap(({ refused }) => refused),
     refusals: new Map(),
   };
-}
-
-/** What the process holds now. */
-function rssMb(gateway: GatewayProcess): number {
-  const status = readFileSync(`/proc/${gateway.pid}/status`, 'utf8');
-  return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024);
 }
