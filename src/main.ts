@@ -154,20 +154,29 @@ async function openedDatabaseUrl(settings: Settings, log: Logger, stops: (() => 
   return embedded.url;
 }
 
+/** Lines that wait for room on a full disk; past it they are dropped. */
+const maxLogBytes = 1_000_000;
+
 function createLog(settings: Settings): Logger {
-  return pino({
-    level: settings.logLevel,
-    base: undefined,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    redact: [
-      'authorization',
-      '*.authorization',
-      'token',
-      '*.token',
-      '*.password',
-      'headers["x-airy-content-signature"]',
-    ],
-  });
+  const destination = pino.destination({ dest: process.stdout.fd, sync: true, maxLength: maxLogBytes });
+  // Without a listener a line that cannot be written would end the process.
+  destination.on('error', () => undefined);
+  return pino(
+    {
+      level: settings.logLevel,
+      base: undefined,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      redact: [
+        'authorization',
+        '*.authorization',
+        'token',
+        '*.token',
+        '*.password',
+        'headers["x-airy-content-signature"]',
+      ],
+    },
+    destination,
+  );
 }
 
 const sameSignalMs = 1_000;
@@ -209,6 +218,8 @@ export async function serve(): Promise<void> {
 
 function announce({ settings }: Core, url: string): void {
   if (settings.isProduction) return;
+  // As for the log: nobody needs to read it.
+  process.stdout.on('error', () => undefined);
   process.stdout.write(`
   Parley is ready.
 

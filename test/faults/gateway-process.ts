@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +24,8 @@ export interface GatewayOptions {
   env?: Record<string, string>;
   /** Arguments of node itself, such as `--import`. */
   nodeArgs?: string[];
+  /** Where it prints to, instead of `output`. */
+  logFile?: string;
 }
 
 /** How a process ended. */
@@ -91,7 +93,8 @@ export class GatewayProcess {
 
   /** Starts the process and does not wait for anything. */
   launch(more: { nodeArgs?: string[]; env?: Record<string, string> } = {}): void {
-    const { databaseUrl, env, nodeArgs = [] } = this.#options;
+    const { databaseUrl, env, nodeArgs = [], logFile } = this.#options;
+    const log = logFile === undefined ? 'pipe' : openSync(logFile, 'a');
     const child = spawn(process.execPath, [...nodeArgs, ...(more.nodeArgs ?? []), 'dist/main.js'], {
       cwd: root,
       env: {
@@ -107,13 +110,14 @@ export class GatewayProcess {
         ...env,
         ...more.env,
       },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', log, log],
     });
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('data', (text: Buffer) => {
         this.output += text;
       });
     }
+    if (typeof log === 'number') closeSync(log);
     running.add(child);
     child.once('exit', () => running.delete(child));
     this.#child = child;
