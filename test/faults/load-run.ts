@@ -18,6 +18,7 @@ export interface LoadRunForm {
   /** The way on which the gateway reaches it, where that is another. */
   gatewayDatabaseUrl?: string;
   env?: Record<string, string>;
+  logFile?: string;
   load: { perSecond: number; writers: number; conversations: number; seed: number };
 }
 
@@ -50,8 +51,8 @@ export async function runUnderLoad(
   form: LoadRunForm,
   fault: (run: LoadRun) => Promise<string>,
 ): Promise<LoadRunResult> {
-  const { databaseUrl } = form;
-  const gateway = await GatewayProcess.start({ databaseUrl: form.gatewayDatabaseUrl ?? databaseUrl, env: form.env });
+  const { databaseUrl, gatewayDatabaseUrl = databaseUrl, env, logFile } = form;
+  const gateway = await GatewayProcess.start({ databaseUrl: gatewayDatabaseUrl, env, logFile });
   const { pid } = gateway;
   const ground = await prepareGround(gateway);
   const subscriber = new InboxSubscriber(gateway.wsUrl, { token: ground.adminToken, after: ground.cursor });

@@ -16,16 +16,18 @@ afterAll(async () => {
 
 /** A PostgreSQL of a test's own, durable as in production, that may be killed. Gone after the file's tests. */
 export class OwnPostgres {
-  readonly #dataDir = mkdtempSync(join(tmpdir(), 'parley-own-postgres-'));
+  readonly #dataDir: string;
   readonly #parameters: Record<string, string>;
   #server: EmbeddedPostgres | undefined;
 
-  private constructor(parameters: Record<string, string>) {
+  private constructor(folder: string, parameters: Record<string, string>) {
+    this.#dataDir = mkdtempSync(join(folder, 'parley-own-postgres-'));
     this.#parameters = parameters;
   }
 
-  static async start(parameters: Record<string, string> = {}): Promise<OwnPostgres> {
-    const server = new OwnPostgres(parameters);
+  /** @param folder where its data is put */
+  static async start(folder = tmpdir(), parameters: Record<string, string> = {}): Promise<OwnPostgres> {
+    const server = new OwnPostgres(folder, parameters);
     running.add(server);
     await server.start();
     return server;
@@ -42,7 +44,7 @@ export class OwnPostgres {
     process.kill(Number(readFileSync(file, 'utf8').split('\n', 1)[0]), 'SIGKILL');
   }
 
-  /** Starts it, again and again until the last child of the one before is gone. */
+  /** Starts it where it does not run, again and again until the last child of the one before is gone. */
   async start(): Promise<void> {
     this.#server = await until(
       () => startEmbedded({ dataDir: this.#dataDir, log: silent, parameters: this.#parameters }).catch(() => undefined),
