@@ -14,6 +14,7 @@ export interface StopForm {
   acksBetween: number;
   perSecond: number;
   writers: number;
+  conversations?: number;
 }
 
 export interface StopResult {
@@ -35,11 +36,12 @@ export async function stopUnderLoad(
   form: StopForm,
 ): Promise<StopResult> {
   const subscriber = new InboxSubscriber(gateway.wsUrl, { token: ground.adminToken, after: ground.cursor });
-  const load = new WebhookLoad({ urls: [gateway.url], ground, ...form, seed: 11 });
+  const { stops, acksBetween, ...rate } = form;
+  const load = new WebhookLoad({ urls: [gateway.url], ground, ...rate, seed: 11 });
   const endings: Ending[] = [];
   const firstNotReady: number[] = [];
-  for (let stop = 0; stop < form.stops; stop += 1) {
-    const acks = load.acks + form.acksBetween;
+  for (let stop = 0; stop < stops; stop += 1) {
+    const acks = load.acks + acksBetween;
     await load.reached(() => load.acks >= acks);
     await until(async () => subscriber.joined > stop);
     const ended = gateway.terminate();
@@ -52,7 +54,7 @@ export async function stopUnderLoad(
   const api = { url: gateway.url, token: ground.adminToken };
   const verdict = await verify(ledger, { databaseUrl, sourceId: ground.source.sourceId, api });
   const slowest = Math.max(...endings.map(({ ms }) => ms)).toFixed(0);
-  report(`F11 ${form.stops} stops`, verdict, ledger, gateway.peakRssMb, `exit<=${slowest}ms`);
+  report(`F11 ${stops} stops`, verdict, ledger, gateway.peakRssMb, `exit<=${slowest}ms`);
   return { verdict, endings, firstNotReady, closed: subscriber.closed, refusals: [...ledger.refusals.keys()] };
 }
 
