@@ -9,7 +9,7 @@ it('refuses at once what it could not answer soon, on both surfaces, and takes a
   const { id } = await app.make.conversation();
   const ask = () => app.graphql('{ __typename }');
   const sends = await holdConversation(app.database.url, id, async (held) => {
-    const waiting = Array.from({ length: 100 }, () =>
+    const waiting = Array.from({ length: 300 }, () =>
       app.rest('messages.send', { conversation_id: id, message: { text: 'waits' } }, { token }),
     );
     const refused = await until(async () => {

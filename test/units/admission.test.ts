@@ -35,9 +35,9 @@ it('takes few requests however slow they are', () => {
   expect(isOpen()).toBe(true);
 });
 
-it('takes a burst, and no more of it than it can have answered soon', () => {
+it('takes a burst, and no more of it than can be answered in a while', () => {
   const { enter, isOpen } = door();
-  enter(99);
+  enter(255);
   expect(isOpen()).toBe(true);
   enter(1);
   expect(isOpen()).toBe(false);
@@ -58,23 +58,45 @@ it('takes more at once the more it answered in the last second', () => {
   expect(isOpen()).toBe(false);
 });
 
-it('refuses while many wait for long, and takes again when they are gone', () => {
+it('has no patience with a crowd that stays, until it has been gone for a while', () => {
+  const { enter, leave, pass, isOpen } = door();
+  enter(120);
+  expect(isOpen()).toBe(true);
+  pass(900);
+  expect(isOpen()).toBe(true);
+  pass(200);
+  expect(isOpen()).toBe(false);
+
+  leave(60);
+  expect(isOpen()).toBe(true);
+  enter(60);
+  expect(isOpen()).toBe(false);
+  leave(120);
+  pass(6_000);
+  enter(120);
+  expect(isOpen()).toBe(true);
+});
+
+it('has none either with many that wait for long', () => {
   const { enter, leave, pass, isOpen } = door();
   enter(70);
   pass(200);
+  expect(isOpen()).toBe(true);
+  pass(1_000);
   expect(isOpen()).toBe(false);
   leave(60);
   expect(isOpen()).toBe(true);
 });
 
 it('does not mind one that hangs among many that do not', () => {
-  const { enter, leave, pass, isOpen } = door();
+  const { enter, pass, isOpen } = door();
   enter(1);
   pass(5_000);
   enter(80);
+  pass(50);
 
-  expect(isOpen()).toBe(true);
-  pass(100);
-  leave(81);
-  expect(isOpen()).toBe(true);
+  for (let time = 0; time < 3; time += 1) {
+    expect(isOpen()).toBe(true);
+    pass(10);
+  }
 });
