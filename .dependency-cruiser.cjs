@@ -54,6 +54,8 @@ module.exports = {
           'rate-limiter-flexible',
           '@node-rs/argon2',
           'jsonwebtoken',
+          // An interface without an implementation: where nobody asked for traces it does nothing.
+          '@opentelemetry/api',
         ),
       },
     },
@@ -158,18 +160,24 @@ module.exports = {
         'The worker claims lanes and calls what is registered for their kind; which kinds there are, main.ts says.',
       severity: 'error',
       from: { path: '^src/worker/' },
-      to: { path: '^src/', pathNot: ['^src/worker/', '^src/domain/jobs\\.ts$', '^src/domain/context\\.ts$'] },
+      to: { path: '^src/', pathNot: ['^src/worker/', '^src/domain/(jobs|context|tracing)\\.ts$'] },
     },
     {
       name: 'server-serves',
       comment:
         'The server has sockets, headers and limits; it hands requests to execute, live and the rows. The database and ' +
-        'the services reach it by main.ts, or not at all.',
+        'the services reach it by main.ts, or not at all. Of its own routes it asks the table of rights who may.',
       severity: 'error',
       from: { path: '^src/server/' },
       to: {
         path: '^src/',
-        pathNot: ['^src/server/', '^src/graphql/(execute|live)\\.ts$', '^src/rest/', domainTypes],
+        pathNot: [
+          '^src/server/',
+          '^src/graphql/(execute|live)\\.ts$',
+          '^src/rest/',
+          '^src/domain/(access|backlog|meter)\\.ts$',
+          domainTypes,
+        ],
       },
     },
     {
@@ -179,7 +187,7 @@ module.exports = {
         'Values come from errors (the classes) and authentication (the one function) only.',
       severity: 'error',
       from: { path: '^src/(rest|server|worker|database)/' },
-      to: { path: '^src/domain/(context|events)\\.ts$', dependencyTypesNot: ['type-only'] },
+      to: { path: '^src/domain/(context|events|backlog|meter)\\.ts$', dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'rest-does-not-authenticate',
@@ -195,7 +203,7 @@ module.exports = {
         'It maps entities and implements interfaces that context.ts declares. What the rows mean is not its business.',
       severity: 'error',
       from: { path: '^src/database/' },
-      to: { path: '^src/', pathNot: ['^src/database/', '\\.entity\\.ts$', '^src/domain/context\\.ts$'] },
+      to: { path: '^src/', pathNot: ['^src/database/', '\\.entity\\.ts$', '^src/domain/(context|tracing)\\.ts$'] },
     },
     {
       name: 'database-libraries',
@@ -247,7 +255,27 @@ module.exports = {
       comment: 'The image has no devDependencies: such an import works here and fails in production.',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/web/' },
-      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
+      to: {
+        dependencyTypes: ['npm-dev'],
+        dependencyTypesNot: ['type-only'],
+        pathNot: packages('@opentelemetry/sdk-node'),
+      },
+    },
+    {
+      name: 'tracing-loads-when-asked',
+      comment:
+        'The SDK of OpenTelemetry is heavier than the rest together and not in the usual image: one place loads it, when a ' +
+        'setting asks for it, and says what to install where it is missing.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { path: packages('@opentelemetry/(?!api)[^/]+'), dependencyTypesNot: ['type-only'], dynamic: false },
+    },
+    {
+      name: 'one-place-loads-tracing',
+      comment: 'Spans are opened through the interface alone; a second place that loads the SDK would start it twice.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/server/tracing\\.ts$' },
+      to: { path: packages('@opentelemetry/(?!api)[^/]+') },
     },
     {
       name: 'declared-packages-only',

@@ -67,7 +67,11 @@ function setting<T>(about: string, shown: string, schema: z.ZodType<T>, secretOn
 /** Every setting: name, default, check. What is not listed is not read. */
 export const settingTable = {
   HOST: setting('Address the server listens on.', '127.0.0.1', text.default('127.0.0.1')),
-  PORT: setting('Port of the server; 0 takes a free one.', '4000', wholeNumber(0, 65_535).default(4000)),
+  PORT: setting(
+    'Port of the server; 0 takes a free one. A worker listens only where it is set.',
+    '4000',
+    wholeNumber(0, 65_535).default(4000),
+  ),
   DATABASE_URL: setting(
     'PostgreSQL to use; unset starts the embedded one. Required in production.',
     '(embedded)',
@@ -164,6 +168,11 @@ export const settingTable = {
     '1',
     z.coerce.number('must be a number').positive('must be above 0').default(1),
   ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: setting(
+    'Where spans are sent (OTLP over HTTP), such as http://127.0.0.1:4318; unset sends none. Needs a package, see docs/operations.md.',
+    '(none)',
+    httpOrigin.optional(),
+  ),
   INTROSPECTION: setting(
     'Whether GraphQL tells its schema to everybody (on or off); admins may always ask.',
     'on (production: off)',
@@ -214,6 +223,7 @@ export function loadSettings(env: NodeJS.ProcessEnv): Settings {
   return {
     host: values.HOST,
     port: values.PORT,
+    isPortGiven: Boolean(env.PORT?.trim()),
     databaseUrl: values.DATABASE_URL,
     dbPool: values.DB_POOL,
     dataDir: values.DATA_DIR,
@@ -231,6 +241,7 @@ export function loadSettings(env: NodeJS.ProcessEnv): Settings {
     smtpUrl: values.SMTP_URL,
     mailFrom: values.MAIL_FROM,
     logLevel: values.LOG_LEVEL,
+    otlpEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,
     eventRetentionMs: values.EVENT_RETENTION,
     retryTimeScale: values.RETRY_TIME_SCALE,
     introspection: values.INTROSPECTION ?? !isProduction,

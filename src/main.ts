@@ -9,6 +9,7 @@ import { startEmbedded } from './database/embedded.ts';
 import { DatabaseIsNewer, migrateUp, migrationStatus } from './database/migrate.ts';
 import { openDatabase } from './database/open.ts';
 import { openWakeups } from './database/wakeups.ts';
+import { passwordQueue } from './domain/accounts/users/password.ts';
 import { UserAccount } from './domain/accounts/users/user.entity.ts';
 import {
   createUser as createUserAccount,
@@ -16,8 +17,9 @@ import {
   verifyUserToken,
 } from './domain/accounts/users/user.service.ts';
 import { registerTokenKind } from './domain/authentication.ts';
+import { readBacklog } from './domain/backlog.ts';
 import { type Core, type Role, type Settings, systemCtx } from './domain/context.ts';
-import { startEventFeed } from './domain/event-feed.ts';
+import { type EventFeed, startEventFeed } from './domain/event-feed.ts';
 import { ensurePeriodicLanes, registerLaneKind } from './domain/jobs.ts';
 import type { Mailer } from './domain/mail.ts';
 import { Channel } from './domain/messaging/channels/channel.entity.ts';
@@ -30,6 +32,7 @@ import { DeliveryAttempt } from './domain/messaging/sources/delivery-attempt.ent
 import { Source } from './domain/messaging/sources/source.entity.ts';
 import { verifySourceToken } from './domain/messaging/sources/source.service.ts';
 import { Tag } from './domain/messaging/tags/tag.entity.ts';
+import { silentMeter } from './domain/meter.ts';
 import { createOutboundHttp, type OutboundHttp } from './domain/outbound-http.ts';
 import { olderThanDays, registerCleaner, retentionKind, retentionLane } from './domain/retention.ts';
 import { createGraph } from './graphql/execute.ts';
@@ -38,7 +41,10 @@ import { buildParleySchema } from './graphql/schema.ts';
 import { airyCore } from './rest/contracts/airy-core.ts';
 import { airySource } from './rest/contracts/airy-source.ts';
 import { compileRows } from './rest/run-row.ts';
-import { createHttpServer } from './server/http.ts';
+import { type ApiParts, createHttpServer } from './server/http.ts';
+import { createMetrics } from './server/metrics.ts';
+import { startTracing } from './server/tracing.ts';
+import { watchVitals } from './server/vitals.ts';
 import { startWorker } from './worker/worker.ts';
 
 const entities = [UserAccount, Source, Channel, Contact, Conversation, Message, Tag, DeliveryAttempt];
@@ -85,6 +91,7 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
     for (const step of stops.splice(0).reverse()) await step();
   };
   try {
+    if (settings.otlpEndpoint) stops.push(await startTracing());
     const url = await openedDatabaseUrl(settings, log, stops);
     await migrateUp({ url, log });
     const database = await openDatabase({ url, entities, settings, log, durability: stand.durability });
@@ -98,6 +105,7 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
     const outbound = stand.outbound?.(guarded) ?? guarded;
     stops.push(() => outbound.close());
     const mailer = stand.mailer ?? createMailer(settings, log);
+    const metrics = createMetrics();
     const background = new Set<Promise<unknown>>();
     // A mail server that hangs must not hold the stop.
     stops.push(() => Promise.race([Promise.allSettled(background), sleep(backgroundMs, undefined, { ref: false })]));
@@ -109,6 +117,7 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
       wakeups,
       outbound,
       mailer,
+      meter: metrics.meter,
       background,
       now: stand.now ?? (() => new Date()),
     };
@@ -118,23 +127,23 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
       const worker = startWorker(core);
       active.push(() => worker.stop());
     }
-    if (settings.role === 'worker') return { core, url: '', stop };
-
-    const schema = await buildParleySchema();
-    const graph = await createGraph(core, schema);
-    stops.push(() => graph.stop());
-    const feed = await startEventFeed(core);
-    stops.push(() => feed.stop());
-    const live = createLive(core, graph, feed);
-    stops.push(() => live.stop());
-    const server = await createHttpServer({
-      core,
-      graph,
-      live,
-      restRoutes: compileRows(graph, { ...airyCore, ...airySource }),
-      status: database.status,
-      webDir: join(dirname(fileURLToPath(import.meta.url)), '../dist/web'),
+    let feed: EventFeed | undefined;
+    const vitals = watchVitals({
+      log,
+      connections: database.connections,
+      readBacklog: () => readBacklog(core, feed?.position),
+      passwordQueue,
     });
+    stops.push(() => vitals.stop());
+    if (settings.role === 'worker' && !settings.isPortGiven) return { core, url: '', stop };
+
+    let api: ApiParts | undefined;
+    if (settings.role !== 'worker') {
+      feed = await startEventFeed(core);
+      stops.push(() => feed?.stop());
+      api = await openApi(core, feed, stops);
+    }
+    const server = await createHttpServer({ core, status: database.status, metrics, vitals, api });
     active.push((lingerMs) => server.stop(lingerMs));
     const port = await server.listen();
     settings.port = port;
@@ -145,6 +154,19 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
     await stop();
     throw error;
   }
+}
+
+async function openApi(core: Core, feed: EventFeed, stops: (() => unknown)[]): Promise<ApiParts> {
+  const graph = await createGraph(core, await buildParleySchema());
+  stops.push(() => graph.stop());
+  const live = createLive(core, graph, feed);
+  stops.push(() => live.stop());
+  return {
+    graph,
+    live,
+    restRoutes: compileRows(graph, { ...airyCore, ...airySource }),
+    webDir: join(dirname(fileURLToPath(import.meta.url)), '../dist/web'),
+  };
 }
 
 async function openedDatabaseUrl(settings: Settings, log: Logger, stops: (() => unknown)[]): Promise<string> {
@@ -191,8 +213,8 @@ export async function serve(): Promise<void> {
     endWith(startFault(error, settings));
   }
   const { core, url } = parley;
-  if (url) announce(core, url);
-  else core.log.info('the worker runs');
+  if (settings.role === 'worker') core.log.info({ url: url || undefined }, 'the worker runs');
+  else announce(core, url);
   let stoppingSince: number | undefined;
   const stop = (signal: string, lingerMs: number) => {
     const now = performance.now();
@@ -318,6 +340,7 @@ export function createUser(input: NewUser & { role: Role }): Promise<{ id: strin
         wakeups: silent,
         outbound,
         mailer: createMailer(settings, log),
+        meter: silentMeter,
         background: new Set(),
         now: () => new Date(),
       };

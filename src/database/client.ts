@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import pg from 'pg';
 import type { Statement } from '../domain/context.ts';
+import { inStatementSpan } from './statement-span.ts';
 
 /** A connection holds at most this many prepared statements. Ours are a few dozen. */
 const mostPrepared = 200;
@@ -133,7 +134,11 @@ export class DatabaseClient extends pg.Client {
     return Promise.all(answers);
   }
 
-  async #answer(text: string, values: unknown[], name: string | undefined): Promise<unknown> {
+  #answer(text: string, values: unknown[], name: string | undefined): Promise<unknown> {
+    return inStatementSpan(text, () => this.#ask(text, values, name));
+  }
+
+  async #ask(text: string, values: unknown[], name: string | undefined): Promise<unknown> {
     if (name) this.#generation ??= generation;
     const ofGeneration = generation;
     try {

@@ -5,6 +5,7 @@ import type { Core, DatabaseStatus, Settings, Sql, Statement } from '../domain/c
 import { DatabaseClient } from './client.ts';
 import { connectionOptions, databaseName } from './connection.ts';
 import { areMigrated, readMigrations } from './migrate.ts';
+import { watchWaits } from './pool-waits.ts';
 
 export interface OpenDatabase {
   /** What `pg` takes, so `?sslmode=` and `?host=/folder/of/a/socket` work. */
@@ -24,8 +25,8 @@ export interface Database {
   em: EntityManager;
   sql: Sql;
   status: DatabaseStatus;
-  /** Connections of the pool that are working, of all that are open. */
-  connections(): { inUse: number; open: number; waiting: number };
+  /** Connections of the pool that are working, of all that are open; and those who wait for one, the first for so long. */
+  connections(): { inUse: number; open: number; waiting: number; most: number; longestWaitMs: number };
   close(): Promise<void>;
 }
 
@@ -46,6 +47,7 @@ const readyWithinMs = 1_000;
 export async function openDatabase(options: OpenDatabase): Promise<Database> {
   const { url, entities, settings, log } = options;
   let pool: pg.Pool | undefined;
+  let longestWaitMs = () => 0;
   // The constructor, not `init`: that one would load the migrator and other extensions, 10 MB that stay.
   const orm = new MikroORM({
     entities,
@@ -62,6 +64,7 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
       pipeline: true,
       onPoolCreated(created: pg.Pool) {
         pool = created;
+        longestWaitMs = watchWaits(created);
         // The pool does not keep a client that is ending.
         created.on('release', (_error, client) => {
           if ((client as DatabaseClient).isOutdated) void client.end();
@@ -103,7 +106,13 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
     status: { isReady: () => within(readyWithinMs, areMigrated(em, names)) },
     connections() {
       const open = pool?.totalCount ?? 0;
-      return { inUse: open - (pool?.idleCount ?? 0), open, waiting: pool?.waitingCount ?? 0 };
+      return {
+        inUse: open - (pool?.idleCount ?? 0),
+        open,
+        waiting: pool?.waitingCount ?? 0,
+        most: settings.dbPool,
+        longestWaitMs: longestWaitMs(),
+      };
     },
     close: () => orm.close(true),
   };

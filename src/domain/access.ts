@@ -10,7 +10,7 @@ const signingIn: Audience[] = ['anonymous', 'AGENT', 'ADMIN'];
 
 /**
  * Who may do what, by default nobody: the one table (reliability, section 7). A name is a root field of the schema or
- * `Type.field` for a field that shows more than its parent may; REST rows get theirs through the operation they run.
+ * `Type.field` for a field that shows more than its parent may, or begins with the path of a route; REST rows get theirs through the operation they run.
  * A test walks schema and routes and fails on anything that is not listed.
  */
 export const rights = {
@@ -51,11 +51,18 @@ export const rights = {
   createSourceChannel: ['source'],
   disconnectSourceChannel: ['source'],
 
+  /** Beside those who ask on the machine itself (server/local-caller.ts). */
+  '/metrics': ['ADMIN'],
+  /** Pool, event loop and backlog in the answer that everybody may read without them. */
+  '/health/ready detail': ['ADMIN'],
+
   /** `{__typename}` and introspection, which has a switch of its own. */
   __typename: everybody,
 } satisfies Record<string, Audience[]>;
 
 export type Action = keyof typeof rights;
+
+type Asking = Pick<Ctx, 'principal'>;
 
 /** The action of a root field. @throws Error it is not in the table: the start then ends, instead of an open door */
 export function actionOf(rootField: string): Action {
@@ -73,12 +80,12 @@ export function audienceOf(principal: Principal): Audience | 'system' {
  * @throws Unauthenticated nobody is signed in and the action needs somebody
  * @throws Forbidden this role or kind of token may not
  */
-export function allow(ctx: Ctx, action: Action): void {
+export function allow(ctx: Asking, action: Action): void {
   if (may(ctx, action)) return;
   throw ctx.principal.kind === 'anonymous' ? new Unauthenticated() : new Forbidden();
 }
 
-export function may(ctx: Ctx, action: Action): boolean {
+export function may(ctx: Asking, action: Action): boolean {
   const audience = audienceOf(ctx.principal);
   return audience === 'system' || (rights[action] as Audience[]).includes(audience);
 }

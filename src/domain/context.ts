@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
 import type { Mailer } from './mail.ts';
+import type { Meter } from './meter.ts';
 import type { OutboundHttp } from './outbound-http.ts';
 
 export type Role = 'ADMIN' | 'AGENT';
@@ -40,6 +41,8 @@ export interface Settings {
   secretsKey: string;
   isProduction: boolean;
   role: 'all' | 'gateway' | 'worker';
+  /** Whether PORT was given: a worker listens only then. */
+  isPortGiven: boolean;
   signupMode: 'open' | 'invite' | 'closed';
   signupRole: 'ADMIN' | 'AGENT';
   passwordMinLength: number;
@@ -51,6 +54,8 @@ export interface Settings {
   smtpUrl?: string;
   mailFrom: string;
   logLevel: string;
+  /** Where spans go; undefined: nowhere. */
+  otlpEndpoint?: string;
   eventRetentionMs: number;
   retryTimeScale: number;
   introspection: boolean;
@@ -88,6 +93,7 @@ export interface Core {
   wakeups: Wakeups;
   outbound: OutboundHttp;
   mailer: Mailer;
+  meter: Meter;
   /** Work that goes on after its answer; the stop waits for it. */
   background: Set<Promise<unknown>>;
   /** The clock of domain decisions; tests move it. Leases and schedules use the database's clock instead. */

@@ -7,6 +7,7 @@ import { Agent, type buildConnector } from 'undici';
 import { InvalidInput } from './errors.ts';
 import { type GuardOptions, OutboundGuard, type SocketTarget } from './outbound-guard.ts';
 import { OutboundFault, parseAddress, type SocketProtocol } from './outbound-policy.ts';
+import { inSpan, SpanKind } from './tracing.ts';
 
 export type { GuardOptions, Lookup, SocketTarget } from './outbound-guard.ts';
 export { OutboundFault, type OutboundFaultKind } from './outbound-policy.ts';
@@ -102,7 +103,10 @@ export function createOutboundHttp(options: GuardOptions): OutboundHttp {
   const retired = new Set<Agent>();
 
   return {
-    call: (request) => call(agent, request),
+    call: (request) =>
+      inSpan(`call ${request.method}`, { kind: SpanKind.CLIENT, attributes: hostOf(request.url) }, () =>
+        call(agent, request),
+      ),
 
     async checkAddress(url, path) {
       try {
@@ -136,6 +140,11 @@ export function createOutboundHttp(options: GuardOptions): OutboundHttp {
       await Promise.all([agent, ...retired].map((each) => each.destroy()));
     },
   };
+}
+
+// Of an address the path and the rest may be secret.
+function hostOf(url: string): { 'server.address'?: string } {
+  return URL.canParse(url) ? { 'server.address': new URL(url).host } : {};
 }
 
 function newAgent(guard: OutboundGuard): Agent {

@@ -12,6 +12,7 @@ import {
   GraphQLError,
   type GraphQLFormattedError,
   type GraphQLSchema,
+  getOperationAST,
   isAbstractType,
   Kind,
   OperationTypeNode,
@@ -30,9 +31,10 @@ import {
   type PreparedDocument,
   type Run,
 } from './documents.ts';
-import { type FaultPlace, formatGraphError, toDomainError } from './errors.ts';
+import { type FaultPlace, formatGraphError as formatError, toDomainError } from './errors.ts';
 import { type GraphHttpAnswer, httpAnswer, mediaTypeFor, refusalAnswer } from './http-answer.ts';
 import { checkCost, graphLimits, mayReadSchema } from './limits.ts';
+import { observed } from './observed.ts';
 
 export { type Core, type Ctx, createCtx, type Principal } from '../domain/context.ts';
 export { createGraphCtx, type GraphCtx } from './context.ts';
@@ -115,6 +117,13 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
   guardTypeResolvers(schema, core.log);
   const documents = new Documents(schema);
 
+  const formatGraphError: typeof formatError = (error, place) => {
+    const told = formatError(error, place);
+    core.meter.failed(String(told.extensions?.code));
+    return told;
+  };
+  const runOf = (prepared: PreparedDocument, operationName: string | undefined, compileNow?: boolean) =>
+    observed(core, operationOf(prepared, operationName), documents.runOf(prepared, operationName, compileNow));
   const placeOf = (who: { principal: Principal; requestId: string }): FaultPlace => ({
     log: core.log,
     requestId: who.requestId,
@@ -169,7 +178,7 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
         // Never null: Apollo would execute by itself then, without deadline.
         async responseForOperation({ request, contextValue }) {
           const { ctx } = contextValue;
-          const run = documents.runOf(preparedOf(contextValue), request.operationName);
+          const run = runOf(preparedOf(contextValue), request.operationName);
           const result = finish(await inTime(run(undefined, ctx, request.variables ?? {})), ctx);
           return {
             http: { status: undefined, headers: new HeaderMap() },
@@ -255,16 +264,16 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
       }
     },
     async execute({ prepared, operationName, variables }, ctx) {
-      const run = documents.runOf(prepared, operationName);
+      const run = runOf(prepared, operationName);
       return finish(await inTime(run(undefined, ctx, variables)), ctx);
     },
     compiled({ prepared, operationName }) {
-      const run = documents.runOf(prepared, operationName, true);
+      const run = runOf(prepared, operationName, true);
       return async (root, ctx, variables) => withinSize(await inTime(run(root, ctx, variables)));
     },
     compileOperation(document) {
       const parsed = parse(document);
-      const run = compileStored(schema, parsed);
+      const run = observed(core, getOperationAST(parsed)!, compileStored(schema, parsed));
       const actions = rootFieldsOf(parsed).map(actionOf);
       return {
         allow(ctx) {
@@ -272,7 +281,10 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
         },
         async run(ctx, variables) {
           const { data, errors } = await inTime(run(undefined, ctx, variables));
-          if (errors?.length) throw originalOf(errors[0]);
+          if (errors?.length) {
+            core.meter.failed(toDomainError(errors[0]).code);
+            throw originalOf(errors[0]);
+          }
           return data as Record<string, unknown>;
         },
       };

@@ -19,8 +19,17 @@ export function isForUs(
 ): boolean {
   // Without a Host header, as in HTTP/1.0, it is no browser.
   if (headers.host === undefined || !isLoopback(bound)) return true;
-  const name = headers.host.toLowerCase().replace(/:\d*$/, '');
+  const name = nameOf(headers.host);
   return loopback.has(name) || name === inAddress(bound) || (!!publicUrl && name === new URL(publicUrl).hostname);
+}
+
+/** Whether a Host header names the machine itself. */
+export function isLoopbackName(host: string): boolean {
+  return isLoopback(nameOf(host));
+}
+
+function nameOf(host: string): string {
+  return host.toLowerCase().replace(/:\d*$/, '');
 }
 
 function isLoopback(host: string): boolean {

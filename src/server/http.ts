@@ -13,9 +13,13 @@ import { graphqlRoute } from './graphql-route.ts';
 import { healthRoutes } from './health.ts';
 import { isForUs, misdirected } from './host-name.ts';
 import { hasBody, lingering } from './json-body.ts';
+import type { Metrics } from './metrics.ts';
+import { metricsRoute } from './metrics-route.ts';
 import { pageRoutes } from './pages.ts';
 import { restRoutes } from './rest-routes.ts';
 import { serverRoutes } from './routes-table.ts';
+import { traceRequests } from './tracing.ts';
+import type { Vitals } from './vitals.ts';
 import { createSockets } from './websocket.ts';
 
 declare module 'fastify' {
@@ -27,10 +31,17 @@ declare module 'fastify' {
 
 export interface ServerParts {
   core: Core;
+  status: DatabaseStatus;
+  metrics: Metrics;
+  vitals: Vitals;
+  /** Without it only health and metrics are served, as by a worker. */
+  api?: ApiParts;
+}
+
+export interface ApiParts {
   graph: Graph;
   live: Live;
   restRoutes: readonly RestRoute[];
-  status: DatabaseStatus;
   /** The built pages; may be absent. */
   webDir: string;
 }
@@ -56,9 +67,9 @@ const longestLingerMs = 3_000;
 /** While stopping: who has sent no whole request by then is not waited for. */
 const silentMs = 1_000;
 
-/** The whole front of the gateway: GraphQL, the older contracts, health and pages on one port. */
+/** The whole front of the gateway: GraphQL, the older contracts, health, metrics and pages on one port. */
 export async function createHttpServer(parts: ServerParts): Promise<HttpServer> {
-  const { core, graph, live } = parts;
+  const { core, api, metrics, vitals } = parts;
   let isDraining = false;
   const app = fastify({
     loggerInstance: core.log,
@@ -85,6 +96,7 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
   app.server.maxHeadersCount = 0;
   const connections = watchConnections(app);
 
+  if (core.settings.otlpEndpoint) traceRequests(app);
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' });
     if (!isForUs(request.raw, core.settings)) return reply.code(misdirected.status).send(misdirected.body);
@@ -107,13 +119,15 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
     return lingering(payload, raw);
   });
   app.addHook('onResponse', async (request, reply) => {
+    const route = request.is404 ? undefined : request.routeOptions.url;
+    metrics.answered(route, reply.statusCode, reply.elapsedTime);
     // On a developer's screen only what went wrong stands out; operators get every request.
     const level = core.settings.isProduction || reply.statusCode >= 400 ? 'info' : 'debug';
     core.log[level](
       {
         requestId: request.id,
         method: request.method,
-        route: request.is404 ? undefined : request.routeOptions.url,
+        route,
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime * 10) / 10,
       },
@@ -130,21 +144,24 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
       maxAge: 600,
     });
   }
-  const admission = createAdmission();
-  graphqlRoute(app, { core, graph, admission });
-  restRoutes(app, { core, routes: parts.restRoutes, admission });
-  healthRoutes(app, { status: parts.status, isDraining: () => isDraining });
-  await pageRoutes(app, { webDir: parts.webDir, isProduction: core.settings.isProduction });
+  const sockets = api && createSockets({ core, graph: api.graph, live: api.live });
+  healthRoutes(app, { core, status: parts.status, vitals, isDraining: () => isDraining });
+  metricsRoute(app, { core, read: () => metrics.read(vitals, sockets) });
+  if (api) {
+    const admission = createAdmission();
+    graphqlRoute(app, { core, graph: api.graph, admission });
+    restRoutes(app, { core, routes: api.restRoutes, admission });
+    await pageRoutes(app, { webDir: api.webDir, isProduction: core.settings.isProduction });
+  }
   answerTheRest(app, parts);
 
-  const sockets = createSockets({ core, graph, live });
   app.server.on('upgrade', (request, socket, head) => {
     connections.forget(request.socket);
     if (isDraining)
       socket.end(
         'HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
       );
-    else if (pathOf(request.url) !== '/graphql')
+    else if (!sockets || pathOf(request.url) !== '/graphql')
       socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n');
     else if (!isForUs(request, core.settings))
       socket.end(handWritten(misdirected.status, 'Misdirected Request', misdirected.body));
@@ -166,7 +183,7 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
       const sweep = setInterval(() => server.closeIdleConnections(), 50);
       const cutSilent = setTimeout(() => connections.cutSilent(), silentMs);
       const closed = connections.quiet(lingerMs).then(() => app.close());
-      await Promise.all([closed, sockets.stop(stopMs - 2_000)]);
+      await Promise.all([closed, sockets?.stop(stopMs - 2_000)]);
       for (const timer of [cut, sweep, cutSilent]) clearTimeout(timer);
     },
   };
@@ -200,12 +217,12 @@ function watchConnections(app: FastifyInstance) {
   };
 }
 
-function answerTheRest(app: FastifyInstance, parts: ServerParts): void {
+function answerTheRest(app: FastifyInstance, { core, api }: ServerParts): void {
   const allowed = new Map<string, Set<string>>();
   const allow = (path: string, method: string) => allowed.set(path, (allowed.get(path) ?? new Set()).add(method));
-  for (const route of parts.restRoutes) allow(route.path, route.method);
+  for (const route of api?.restRoutes ?? []) allow(route.path, route.method);
   for (const route of serverRoutes) {
-    if (route.method !== 'WEBSOCKET') allow(route.path, route.method);
+    if (route.method !== 'WEBSOCKET' && (api || route.isOfWorkers)) allow(route.path, route.method);
   }
   app.setNotFoundHandler((request, reply) => {
     const methods = allowed.get(pathOf(request.raw.url));
@@ -219,7 +236,7 @@ function answerTheRest(app: FastifyInstance, parts: ServerParts): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status =
       error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500 ? error.statusCode : 500;
-    if (status === 500) parts.core.log.error({ requestId: request.id, err: error }, 'unforeseen error');
+    if (status === 500) core.log.error({ requestId: request.id, err: error }, 'unforeseen error');
     return reply.code(status).send({
       message: status === 500 ? 'something went wrong on our side' : 'this request is not valid',
       requestId: request.id,

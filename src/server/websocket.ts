@@ -21,8 +21,15 @@ import { addressOf } from './caller.ts';
 import { maxGraphBytes } from './graphql-route.ts';
 import { Connection } from './socket-connection.ts';
 
+/** For the metrics. */
+export interface SocketCounts {
+  readonly open: number;
+  /** Results of subscriptions handed on since the start. */
+  readonly delivered: number;
+}
+
 /** Sockets of `graphql-transport-ws`. */
-export interface Sockets {
+export interface Sockets extends SocketCounts {
   /** Takes an HTTP request over that asked for a WebSocket. */
   accept(request: IncomingMessage, socket: Duplex, head: Buffer): void;
   /** Closes all with 1001; who does not answer within `capMs` is cut. */
@@ -74,6 +81,7 @@ class GraphSockets implements Sockets {
   readonly #revoked = new Map<string, number>();
   readonly #endRevocations: () => void;
   readonly #pings: NodeJS.Timeout;
+  delivered = 0;
   #second = 0;
 
   constructor(core: Core, graph: Graph, live: Live) {
@@ -83,6 +91,10 @@ class GraphSockets implements Sockets {
     this.#protocol = this.#makeProtocol();
     this.#endRevocations = live.onRevoked((revoked) => this.#revoke(revoked));
     this.#pings = setInterval(() => this.#ping(), 1_000).unref();
+  }
+
+  get open(): number {
+    return this.#open.size;
   }
 
   accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -132,8 +144,10 @@ class GraphSockets implements Sockets {
       execute: ({ contextValue }) => this.#execute(contextValue as SocketOperation),
       subscribe: ({ contextValue }) =>
         (contextValue as SocketOperation).iterator as unknown as AsyncGenerator<ExecutionResult>,
-      onNext: ({ extra }, _id, _payload, _args, result) =>
-        extra.connection.mark((result as unknown as PreparedResult).json) as ExecutionResult,
+      onNext: ({ extra }, _id, _payload, { contextValue }, result) => {
+        if ((contextValue as SocketOperation).iterator) this.delivered += 1;
+        return extra.connection.mark((result as unknown as PreparedResult).json) as ExecutionResult;
+      },
       onError: ({ extra }, _id, _payload, errors) => {
         const requestId = (errors[0]?.extensions.requestId as string | undefined) ?? extra.connection.nextRequestId();
         return this.#graph.format(errors, { principal: extra.connection.principal, requestId });

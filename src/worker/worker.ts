@@ -1,5 +1,6 @@
 import type { Core } from '../domain/context.ts';
 import { type Claim, claimLanes, workLane } from '../domain/jobs.ts';
+import { inSpan } from '../domain/tracing.ts';
 
 export interface Worker {
   /** Claims no more and waits for the lanes in work, 9 s at most: what goes on after that runs again by its lease. */
@@ -31,7 +32,7 @@ export function startWorker(core: Core): Worker {
 
   const start = (lanes: Claim['lanes'], claimedAt: number) => {
     for (const lane of lanes) {
-      const work = workLane(core, lane, claimedAt).catch((error: unknown) => {
+      const work = inSpan(`lane ${lane.kind}`, {}, () => workLane(core, lane, claimedAt)).catch((error: unknown) => {
         // The database is away: the lease ends by itself and the lane runs again.
         core.log.warn({ err: error, kind: lane.kind, lane: lane.id }, 'the result of a lane could not be written');
       });

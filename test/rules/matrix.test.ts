@@ -64,6 +64,9 @@ const matrix: Record<string, Caller[]> = {
   // subscriptions
   'Subscription.inbox': user,
   'Subscription.conversation': user,
+  // the server's own: the metrics for who is not on the machine itself, the detail of the health
+  '/metrics': admin,
+  '/health/ready detail': admin,
   __typename: [...callers],
 };
 
@@ -108,13 +111,16 @@ describe('the matrix of rights', () => {
 
   it('lists every root field of the schema, and nothing that is not there any more', () => {
     const nested = Object.keys(rights).filter((name) => /^[A-Z]/.test(name) && !name.startsWith('Subscription.'));
-    const expected = [...rootFields.map(({ name }) => name), ...nested, '__typename'];
+    const ofRoutes = Object.keys(rights).filter((name) => name.startsWith('/'));
+    const expected = [...rootFields.map(({ name }) => name), ...nested, ...ofRoutes, '__typename'];
     expect(Object.keys(rights).sort()).toEqual([...new Set(expected)].sort());
     for (const path of nested) {
       const [type, field] = path.split('.') as [string, string];
       const found = schema.getType(type);
       expect(isObjectType(found) && Object.keys(found.getFields())).toContain(field);
     }
+    const paths = serverRoutes.map(({ path }) => path);
+    for (const name of ofRoutes) expect(paths).toContain(name.split(' ')[0]);
   });
 
   it('says the same as the specification', () => {
@@ -221,7 +227,8 @@ describe('the matrix of rights', () => {
           socket.close();
           continue;
         }
-        expect(audience).toBe('everyone');
+        // Asked from the machine itself; from elsewhere it is looked at below.
+        expect(['everyone', 'observer']).toContain(audience);
         const response = await fetch(
           `${app.url}${path.replace('*', 'none.js')}${method === 'GET' && path === '/graphql' ? '?query={__typename}' : ''}`,
           {
@@ -236,6 +243,24 @@ describe('the matrix of rights', () => {
       }
     });
   });
+
+  it.each(callers)(
+    'shows %s, who asks from elsewhere, the metrics and the detail of the health by its rights',
+    async (caller) => {
+      const headers = {
+        'x-forwarded-for': '203.0.113.7',
+        ...(tokens[caller] && { authorization: `Bearer ${tokens[caller]}` }),
+      };
+      const metrics = await fetch(`${app.url}/metrics`, { headers });
+      const expected = may(caller, '/metrics') ? 200 : caller === 'anonymous' ? 401 : 403;
+      expect(metrics.status).toBe(expected);
+      expect((await metrics.text()).includes('parley_')).toBe(expected === 200);
+      const health = await fetch(`${app.url}/health/ready`, { headers });
+      expect(health.status).toBe(200);
+      const shown = Object.keys((await health.json()) as object).sort();
+      expect(shown).toEqual(may(caller, '/health/ready detail') ? ['detail', 'status'] : ['status']);
+    },
+  );
 
   describe('below the root', () => {
     const restricted = ['deliveries { id }', 'lastError', 'reachable'];

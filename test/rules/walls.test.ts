@@ -17,7 +17,7 @@ const house: Record<string, string> = {
   'package.json': JSON.stringify({
     type: 'module',
     dependencies: { graphql: '1', jsonwebtoken: '1', luxon: '1', pino: '1', undici: '1', zod: '1' },
-    devDependencies: { vite: '1' },
+    devDependencies: { vite: '1', '@opentelemetry/sdk-node': '1' },
   }),
   'src/main.ts': `import './server/http.ts'; import './domain/automation/flows/flow.service.ts';`,
   'src/domain/context.ts': `import type { Logger } from 'pino'; export interface Ctx { log: Logger } export const createCtx = 1;`,
@@ -35,6 +35,7 @@ const house: Record<string, string> = {
   'src/rest/rows.ts': `import '../graphql/execute.ts'; import 'zod'; import type { Ctx } from '../domain/context.ts'; export type C = Ctx;`,
   'src/connectors/one/client.ts': `import '../../domain/outbound-http.ts'; import '../../domain/errors.ts';`,
   'src/worker/worker.ts': `import '../domain/jobs.ts';`,
+  'src/server/tracing.ts': `import type { N } from '@opentelemetry/sdk-node'; export const load = () => import('@opentelemetry/sdk-node'); export type M = N;`,
   'src/server/http.ts': `import '../graphql/execute.ts'; import '../rest/rows.ts'; import '../domain/authentication.ts';`,
   'src/database/open.ts': `import '../domain/accounts/users/user.entity.ts';`,
   'src/cli/cli.ts': `import '../main.ts';`,
@@ -93,6 +94,8 @@ const planted: [rule: string, file: string, says: string][] = [
     `import { P } from './p25.entity.ts'; export const p = () => P;`,
   ],
   ['no-build-tools-at-run-time', 'src/server/p26.ts', `import 'vite';`],
+  ['tracing-loads-when-asked', 'src/server/p29.ts', `import '@opentelemetry/sdk-node';`],
+  ['one-place-loads-tracing', 'src/server/p30.ts', `export const sdk = () => import('@opentelemetry/sdk-node');`],
   ['declared-packages-only', 'src/server/p27.ts', `import 'undeclared';`],
   ['nothing-unresolved', 'src/server/p28.ts', `import './missing.ts';`],
 ];
@@ -110,7 +113,8 @@ describe('the walls', () => {
     folder = mkdtempSync(join(tmpdir(), 'parley-walls-'));
     for (const [file, says] of Object.entries(house)) write(folder, file, says);
     for (const [, file, says] of planted) write(folder, file, says);
-    for (const name of ['graphql', 'jsonwebtoken', 'luxon', 'pino', 'undici', 'zod', 'vite', 'undeclared']) {
+    const packages = ['graphql', 'jsonwebtoken', 'luxon', 'pino', 'undici', 'zod', 'vite', 'undeclared'];
+    for (const name of [...packages, '@opentelemetry/sdk-node']) {
       write(folder, `node_modules/${name}/package.json`, JSON.stringify({ name, version: '1.0.0', main: 'index.js' }));
       write(folder, `node_modules/${name}/index.js`, '');
     }

@@ -8,6 +8,7 @@ import { sourceThingId } from '../../src/domain/ids.ts';
 import type { IngestEntry } from '../../src/domain/messaging/sources/ingest-batch.ts';
 import { locksForIngest } from '../../src/domain/messaging/sources/ingest-state.ts';
 import { rows } from '../../src/domain/statement.ts';
+import { tracePlace } from '../../src/domain/tracing.ts';
 import type { Tx } from '../../src/domain/transaction.ts';
 import { type App, type Json, startApp } from '../support/app.ts';
 import { until } from '../support/until.ts';
@@ -30,6 +31,7 @@ describe('The locks of an ingest', () => {
       messages: [],
       metadata: mode === 'alone' ? metadata : [],
       faults: [],
+      place: tracePlace(),
     };
   }
 

@@ -40,6 +40,11 @@ export async function withPasswordTurn<T>(turn: PasswordTurn, work: () => Promis
   }
 }
 
+/** How many wait for their turn, for whatever it is. */
+export function passwordQueue(): number {
+  return waiting.login.length + waiting.newPassword.length;
+}
+
 /** NFKC, so that the same password typed on another keyboard is the same bytes; null when it is too long to be one. */
 function normal(password: string): string | null {
   if (Buffer.byteLength(password) > longestRaw) return null;

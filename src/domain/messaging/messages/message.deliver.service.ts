@@ -71,6 +71,8 @@ async function deliverOne(ctx: Ctx, lease: Lease, pending: Pending, attempts: nu
   const isLast = attempts > waitsMs.length;
   const waitMs = delivery.state === 'RETRY' && !isLast ? waitBefore(ctx, attempts, delivery.afterMs) : undefined;
   const isDone = await writeResult(ctx, lease, { source, pending, exchange, attempts, waitMs });
+  const outcome = delivery.state === 'DELIVERED' ? 'delivered' : waitMs === undefined ? 'failed' : 'retried';
+  ctx.core.meter.delivered(source.sourceId, outcome);
   if (waitMs !== undefined) return { next: 'retry', inMs: waitMs, attempts };
   return isDone ? { next: 'done' } : undefined;
 }

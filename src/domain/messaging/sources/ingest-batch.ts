@@ -1,4 +1,5 @@
 import type { Fault } from '../../errors.ts';
+import type { TracePlace } from '../../tracing.ts';
 import type { Metadata } from '../metadata/metadata.service.ts';
 
 export interface IngestMessage {
@@ -45,4 +46,6 @@ export interface IngestEntry extends IngestBatch {
   messages: PreparedMessage[];
   /** What is wrong with it already. It is then refused, together with what the plan finds. */
   faults: Fault[];
+  /** Of the request that brought it. */
+  place: TracePlace;
 }

@@ -4,6 +4,7 @@ import type { Core, Ctx } from '../../context.ts';
 import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
 import { sourceThingId } from '../../ids.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
+import { inSharedSpan, tracePlace } from '../../tracing.ts';
 import { inFlights, Overtaken } from '../../transaction.ts';
 import { reservedKeyForSource } from '../metadata/metadata.service.ts';
 import { GroupCommit, mayBeOneEntrysFault, type Outcome } from './group-commit.ts';
@@ -37,7 +38,13 @@ function groupOf(core: Core): GroupCommit<IngestEntry, IngestItem[]> {
   let group = groups.get(core);
   if (!group) {
     const limits = { group: 1_000, queue: 50_000, atOnce: 2, answerMs };
-    group = new GroupCommit((entries) => commitGroup(core, entries), limits, mayBeOneEntrysFault);
+    const commit = (entries: IngestEntry[]) =>
+      inSharedSpan(
+        'ingest group',
+        entries.map(({ place }) => place),
+        () => commitGroup(core, entries),
+      );
+    group = new GroupCommit(commit, limits, mayBeOneEntrysFault);
     groups.set(core, group);
   }
   return group;
@@ -53,6 +60,20 @@ function groupOf(core: Core): GroupCommit<IngestEntry, IngestItem[]> {
  */
 export async function ingest(ctx: Ctx, batch: IngestBatch): Promise<IngestItem[]> {
   allow(ctx, 'ingest');
+  const { meter } = ctx.core;
+  try {
+    const items = await takeBatch(ctx, batch);
+    const accepted = items.filter(({ status }) => status === 'CREATED').length;
+    if (accepted > 0) meter.ingested('accepted', accepted);
+    if (accepted < items.length) meter.ingested('duplicate', items.length - accepted);
+    return items;
+  } catch (error) {
+    meter.ingested('rejected', batch.messages.length);
+    throw error;
+  }
+}
+
+async function takeBatch(ctx: Ctx, batch: IngestBatch): Promise<IngestItem[]> {
   const { sourceId, sourceName } = sourceOf(ctx);
   const count = batch.messages.length + batch.metadata.length;
   // To read a thousand of them took a while already.
@@ -65,6 +86,7 @@ export async function ingest(ctx: Ctx, batch: IngestBatch): Promise<IngestItem[]
     messages: prepared(sourceName, batch.messages, contents),
     metadata: batch.metadata,
     faults,
+    place: tracePlace(),
   };
   return groupOf(ctx.core).join(entry, Math.max(count, weightOf(contents)));
 }
