@@ -169,6 +169,28 @@ describe('the metrics', () => {
   });
 });
 
+describe('the metrics of a gateway whose database does not answer', () => {
+  it.each(['fails', 'hangs'])('tell what the process knows by itself when it %s', async (how) => {
+    const app = await startApp({ settings: { role: 'gateway' } });
+    const client = new pg.Client({ connectionString: app.database.url });
+    await client.connect();
+    try {
+      await client.query('begin');
+      if (how === 'hangs') await client.query('lock table lane in access exclusive mode');
+      else await client.query('alter table lane rename to lane_that_went; commit');
+      const now = await scrape(app.url);
+      expect(figure(now, 'parley_jobs_waiting')).toBeUndefined();
+      expect(figure(now, 'parley_job_oldest_age_seconds')).toBeUndefined();
+      expect(figure(now, 'parley_event_lag_seconds')).toBeUndefined();
+      expect(figure(now, 'parley_sockets_open')).toBe(0);
+      expect(figure(now, 'parley_db_pool_size')).toBe(6);
+      expect(figure(now, 'parley_process_resident_memory_bytes')).toBeGreaterThan(10_000_000);
+    } finally {
+      await client.end();
+    }
+  });
+});
+
 describe('who may read the metrics', () => {
   let app: App;
   let trusting: App;
