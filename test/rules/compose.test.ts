@@ -11,14 +11,19 @@ interface Service {
   volumes?: string[];
   image?: string;
   user?: string;
+  build?: { target: string };
+  profiles?: string[];
+  network_mode?: string;
+  configs?: { source: string; target: string }[];
 }
 
 const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
 const compose = parse(read('docker-compose.yml')) as {
-  services: { gateway: Service; postgres: Service };
+  services: { gateway: Service; postgres: Service; prometheus: Service };
+  configs: { prometheus: { content: string } };
   volumes: Record<string, unknown>;
 };
-const { gateway, postgres } = compose.services;
+const { gateway, postgres, prometheus } = compose.services;
 const given = gateway.environment;
 
 /** What the gateway would see: `${NAME}`, `${NAME:-default}` and `${NAME:?message}` as compose fills them in. */
@@ -81,19 +86,35 @@ describe('docker-compose.yml', () => {
     expect(gateway.depends_on).toEqual({ postgres: { condition: 'service_healthy' } });
     expect(postgres.image).toMatch(/^postgres:18\b/);
     expect(postgres.healthcheck?.test).toEqual(expect.arrayContaining(['pg_isready', '127.0.0.1']));
-    const mounted = [...(gateway.volumes ?? []), ...(postgres.volumes ?? [])].map((volume) => volume.split(':')[0]);
+    const mounted = Object.values(compose.services).flatMap(({ volumes = [] }) =>
+      volumes.map((volume) => volume.split(':')[0]),
+    );
     expect(mounted.sort()).toEqual(Object.keys(compose.volumes).sort());
     expect(postgres.volumes).toContain('postgres:/var/lib/postgresql');
   });
 
-  it('opens one port, to this machine only', () => {
+  it('opens the ports of the gateway and of Prometheus, to this machine only', () => {
     expect(postgres.ports).toBeUndefined();
-    expect(gateway.ports).toHaveLength(1);
-    expect(gateway.ports?.[0]).toMatch(/^127\.0\.0\.1:/);
+    expect(gateway.ports?.map((port) => port.split(':').at(-1))).toEqual(['4000', '9090']);
+    for (const port of gateway.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/);
   });
 
   it('runs nobody as root by its own doing', () => {
-    expect([gateway.user, postgres.user]).toEqual([undefined, undefined]);
+    expect(Object.values(compose.services).map(({ user }) => user)).toEqual([undefined, undefined, undefined]);
+  });
+
+  it('lets Prometheus ask from the machine itself, where it needs no token, and only when it is wanted', () => {
+    expect([gateway.profiles, postgres.profiles]).toEqual([undefined, undefined]);
+    expect(prometheus).toMatchObject({ profiles: ['observe'], network_mode: 'service:gateway' });
+    expect(prometheus.image).toMatch(/^prom\/prometheus:v\d+\.\d+\.\d+$/);
+    expect(prometheus.configs).toEqual([{ source: 'prometheus', target: '/etc/prometheus/prometheus.yml' }]);
+    const { scrape_configs } = parse(compose.configs.prometheus.content) as {
+      scrape_configs: { static_configs: { targets: string[] }[]; metrics_path?: string }[];
+    };
+    expect(scrape_configs.flatMap(({ static_configs }) => static_configs.flatMap(({ targets }) => targets))).toEqual([
+      `127.0.0.1:${given.PORT}`,
+    ]);
+    expect(scrape_configs.map(({ metrics_path }) => metrics_path ?? '/metrics')).toEqual(['/metrics']);
   });
 });
 
@@ -101,21 +122,39 @@ describe('Dockerfile', () => {
   const stages = read('Dockerfile')
     .replace(/\\\n/g, ' ')
     .split(/^FROM /m)
-    .slice(1);
-  const image = stages
-    .at(-1)!
-    .split('\n')
-    .filter((line) => line.trim() !== '' && !line.startsWith('#'));
+    .slice(1)
+    .map((text) => {
+      const [first = '', ...lines] = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
+      const [from, name] = first.split(' AS ');
+      return { from, name, lines };
+    });
+  const stage = (name: string) => stages.find((one) => one.name === name)!;
+  const image = stage('program').lines;
   const lineOf = (word: string) => image.findIndex((line) => line.startsWith(`${word} `));
 
   it('runs on the official Node 24 in every stage', () => {
-    for (const stage of stages) expect(stage).toMatch(/^node:24[\w.-]*( |\n)/);
+    const names = stages.map(({ name }) => name);
+    for (const { from } of stages) if (!names.includes(from)) expect(from).toMatch(/^node:24[\w.-]*$/);
+  });
+
+  it('is the gateway by default, and with the SDK of OpenTelemetry the same program under another target', () => {
+    expect(stages.at(-1)!.name).toBe(gateway.build!.target.replace(/^\$\{GATEWAY_TARGET:-(\w+)\}$/, '$1'));
+    for (const [name, packages] of [
+      ['gateway', 'packages'],
+      ['tracing', 'packages-tracing'],
+    ] as const) {
+      expect(stage(name).from).toBe('program');
+      expect(stage(name).lines).toEqual([`COPY --from=${packages} /app/node_modules ./node_modules`]);
+    }
+    const { devDependencies } = JSON.parse(read('package.json')) as { devDependencies: Record<string, string> };
+    const sdk = '@opentelemetry/sdk-node';
+    expect(stage('packages-tracing').lines[0]).toContain(` ${sdk}@${devDependencies[sdk]} `);
   });
 
   it('ends as a user who is not root and owns nothing of the program', () => {
     expect(image[lineOf('USER')]).toBe('USER node');
     expect(image.findLastIndex((line) => /^(COPY|RUN) /.test(line))).toBeLessThan(lineOf('USER'));
-    expect(image.filter((line) => line.startsWith('COPY') && line.includes('--chown'))).toEqual([]);
+    expect(stages.flatMap(({ lines }) => lines.filter((line) => /^COPY .*--chown/.test(line)))).toEqual([]);
   });
 
   it('starts the gateway as the process that gets the signals, and asks it whether it is ready', () => {
