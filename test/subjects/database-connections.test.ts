@@ -117,12 +117,14 @@ describe('the database connections', () => {
   it('let a caller wait 2 s for a pool that is used up', async () => {
     const busy = [run(db, sql`select pg_sleep(3)`), run(db, sql`select pg_sleep(3)`)];
 
-    const waitedMs = await msOf(expect(run(db, sql`select 1`)).rejects.toThrow('timeout'));
+    const given = msOf(expect(run(db, sql`select 1`)).rejects.toThrow('timeout'));
+    await until(async () => db.connections().longestWaitMs > 1_000);
+    const waitedMs = await given;
 
     expect(waitedMs).toBeGreaterThan(1_500);
     expect(waitedMs).toBeLessThan(3_000);
     await Promise.all(busy);
-    expect(db.connections()).toEqual({ inUse: 0, open: 2, waiting: 0 });
+    expect(db.connections()).toEqual({ inUse: 0, open: 2, waiting: 0, most: 2, longestWaitMs: 0 });
   });
 
   it('are replaced after they were cut', async () => {
@@ -155,7 +157,7 @@ describe('the database connections', () => {
     proxy.isSilent = false;
 
     await Promise.all([write(), write(), write(), write()]);
-    expect(db.connections()).toEqual({ inUse: 0, open: 2, waiting: 0 });
+    expect(db.connections()).toEqual({ inUse: 0, open: 2, waiting: 0, most: 2, longestWaitMs: 0 });
   }, 10_000);
 
   it('are ready only when all migrations are in', async () => {
