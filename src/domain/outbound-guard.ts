@@ -201,6 +201,5 @@ function connectFault(error: NodeJS.ErrnoException, isReached: boolean): Outboun
 }
 
 async function systemAddresses(hostname: string): Promise<string[]> {
-  const answers = await systemLookup(hostname, { all: true });
-  return answers.map(({ address }) => address);
+  return (await systemLookup(hostname, { all: true })).map(({ address }) => address);
 }

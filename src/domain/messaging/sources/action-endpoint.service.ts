@@ -190,8 +190,8 @@ function takenMetadata(given: unknown): Metadata {
     const merged = oversizedJson(open) ? {} : mergeMetadata({}, open);
     return oversizedJson(merged) ? {} : merged;
   } catch (error) {
-    if (error instanceof DomainError) return {};
-    throw error;
+    if (!(error instanceof DomainError)) throw error;
+    return {};
   }
 }
 
