@@ -138,6 +138,16 @@ describe('traces', () => {
     expect(sent).not.toContain('canary');
   });
 
+  it('tell of a call that failed by its kind alone', async () => {
+    const source = await app.make.source({ actionEndpoint: 'http://inside.example/hook' });
+    const { id } = await send(app, await app.make.conversation({ source }));
+    const call = await find(
+      ({ name, attributes }) => name === 'call POST' && attributes['server.address'] === 'inside.example',
+    );
+    expect(id).toBeDefined();
+    expect([call.isError, call.attributes['error.type']]).toEqual([true, 'dns']);
+  });
+
   it('are not handed on to those whom we call', async () => {
     const route = endpoint.route();
     const source = await app.make.source({ actionEndpoint: route.url });

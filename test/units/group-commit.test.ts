@@ -23,6 +23,26 @@ function groupOf(run: (entries: string[]) => Promise<string[]>, answerMs = 10_00
   return { groups, join };
 }
 
+describe('A group commit', () => {
+  it('refuses what would wait for too long, and takes the next when there is room again', async () => {
+    const gate = Promise.withResolvers<void>();
+    const commit = new GroupCommit<string, string>(
+      async (entries) => {
+        await gate.promise;
+        return entries.map((value) => ({ ok: true, value }));
+      },
+      { group: 10, queue: 20, atOnce: 1 },
+      mayBeOneEntrysFault,
+    );
+    const running = commit.join('running', 10);
+    const waiting = commit.join('waiting', 20);
+    await expect(commit.join('one more', 1)).rejects.toMatchObject({ code: 'UNAVAILABLE', retryAfterMs: 1_000 });
+    gate.resolve();
+    expect(await Promise.all([running, waiting])).toEqual(['running', 'waiting']);
+    expect(await commit.join('one more', 1)).toBe('one more');
+  });
+});
+
 describe('A group that fails', () => {
   it('by a fault of one entry runs again entry by entry: the bad one fails alone', async () => {
     const { groups, join } = groupOf(async (entries) => {
