@@ -16,10 +16,7 @@ export interface Meter {
   failed(code: string): void;
 }
 
+const nothing = () => undefined;
+
 /** For commands, which nobody asks for figures. */
-export const silentMeter: Meter = {
-  ingested: () => undefined,
-  delivered: () => undefined,
-  ranOperation: () => undefined,
-  failed: () => undefined,
-};
+export const silentMeter: Meter = { ingested: nothing, delivered: nothing, ranOperation: nothing, failed: nothing };

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -169,6 +169,38 @@ describe('the parley command', () => {
       const { code, faults } = await parley(...create, 'nobody@cli.test').ended;
       expect([code, faults]).toEqual([2, expect.stringContaining('PARLEY_PASSWORD')]);
     });
+  });
+
+  it('imports a file', async () => {
+    const file = join(folder, 'history.jsonl');
+    const message = app.make.webhookMessage({ source_channel_id: 'desk' });
+    await writeFile(file, `${JSON.stringify({ messages: [message] })}\n`);
+    const { printed, code } = await parley('import', file, '--source', 'old-crm').ended;
+    expect([code, printed]).toEqual([0, expect.stringMatching(/^Messages +1 created, 0 duplicates$/m)]);
+  });
+
+  it('refuses to write invented people in production', async () => {
+    process.env.NODE_ENV = 'production';
+    const { faults, code } = await parley('demo').ended;
+    expect([code, faults]).toEqual([1, expect.stringContaining('production')]);
+    process.env.NODE_ENV = 'staging';
+    expect(await parley('demo').ended).toMatchObject({ code: 2, faults: expect.stringContaining('NODE_ENV') });
+  });
+
+  it('does not go on with a state that is damaged or cannot be kept', async () => {
+    const message = app.make.webhookMessage({ source_channel_id: 'desk' });
+    const file = join(folder, 'other.jsonl');
+    await writeFile(file, `${JSON.stringify({ messages: [message] })}\n`);
+    await mkdir(join(folder, 'import'), { recursive: true });
+    await writeFile(join(folder, 'import/damaged.json'), '{"version":1');
+    const damaged = await parley('import', file, '--source', 'damaged').ended;
+    expect([damaged.code, damaged.faults]).toEqual([1, expect.stringContaining('damaged')]);
+    await mkdir(join(folder, 'import/folder.json'));
+    const folderInstead = await parley('import', file, '--source', 'folder').ended;
+    expect([folderInstead.code, folderInstead.faults]).toEqual([1, expect.stringContaining('folder.json')]);
+    process.env.DATA_DIR = file;
+    const noFolder = await parley('import', file, '--source', 'nowhere').ended;
+    expect(noFolder.code).toBe(1);
   });
 
   it('tails events until Ctrl-C', async () => {

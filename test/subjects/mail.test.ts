@@ -1,4 +1,7 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import { SMTPServer } from 'smtp-server';
@@ -111,3 +114,19 @@ function decoded(headers: string, body: string): string {
     .replace(/=([0-9A-F]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
   return Buffer.from(bytes, 'latin1').toString();
 }
+
+it('is written to a folder, for the owner alone, where no server is set', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'parley-mail-'));
+  try {
+    const mailer = createMailer({ mailFrom: 'Parley <parley@mail.test>', dataDir }, pino({ level: 'silent' }));
+    await mailer.send({ to: 'ada@mail.test', subject: 'Hello', text: 'Good morning!' });
+    const [name] = readdirSync(join(dataDir, 'mail'));
+    const file = join(dataDir, 'mail', name!);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(readFileSync(file, 'utf8')).toBe(
+      'From: Parley <parley@mail.test>\nTo: ada@mail.test\nSubject: Hello\n\nGood morning!\n',
+    );
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+});

@@ -10,10 +10,35 @@ import { parseRetryAfter, refusalOf } from '../../src/cli/gateway-client.ts';
 import { openLines } from '../../src/cli/line-reader.ts';
 import { sendLines } from '../../src/cli/line-sender.ts';
 import { Position } from '../../src/cli/position.ts';
-import { spokenDuration } from '../../src/cli/progress.ts';
+import { openProgress, spokenDuration } from '../../src/cli/progress.ts';
 import { printable, shellWord } from '../../src/cli/terminal.ts';
+import { openPrinted } from '../support/printed.ts';
 
 const never = new AbortController().signal;
+
+describe('the progress of a sending', () => {
+  it('is a bar on a terminal, above which notes stay', async () => {
+    const { out, text } = openPrinted();
+    const screen = Object.assign(out, { isTTY: true, columns: 100, cursorTo() {}, clearLine() {}, moveCursor() {} });
+    const view = openProgress(screen, Date.now() - 10_000);
+    view.update({ lines: 10, messages: 50, done: 0.25 });
+    view.note('waiting for the gateway');
+    view.update({ lines: 30, messages: 150, done: 0.75 });
+    view.end();
+    expect(text()).toContain('waiting for the gateway\n');
+    expect(text()).toContain('%');
+  });
+
+  it('is a line now and then elsewhere', () => {
+    const { out, text } = openPrinted();
+    const view = openProgress(out, Date.now() - 10_000);
+    view.update({ lines: 10, messages: 50 });
+    view.update({ lines: 11, messages: 55 });
+    view.note('waiting for the gateway');
+    view.end();
+    expect(text()).toMatch(/^10 lines, 50 messages, 1\.0 lines\/s\nwaiting for the gateway\n$/);
+  });
+});
 
 describe('position of an import', () => {
   it('closes up as soon as the line in between is acknowledged', () => {
