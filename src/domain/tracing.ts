@@ -46,22 +46,15 @@ export function inSharedSpan<T>(name: string, places: readonly TracePlace[], wor
 }
 
 function ended<T>(span: Span, work: (span: Span) => T): T {
-  if (!span.isRecording()) return work(span);
-  try {
-    const result = work(span);
-    if (!(result instanceof Promise)) {
-      span.end();
-      return result;
-    }
-    result.then(
+  const result = work(span);
+  // What throws at once leaves no span: there is nothing that it measured.
+  if (span.isRecording()) {
+    Promise.resolve(result).then(
       () => span.end(),
       (error) => fail(span, error),
     );
-    return result;
-  } catch (error) {
-    fail(span, error);
-    throw error;
   }
+  return result;
 }
 
 /** Marks the span of what went wrong. `type`: a code, never the message, which may repeat a value. */

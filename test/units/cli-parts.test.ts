@@ -258,4 +258,43 @@ describe('what the terminal shows', () => {
     expect(lineOf({ __typename: 'ResetEvent', ...head, reason: 'too old' })).toMatch('RESET: too old.');
     expect(lineOf({ __typename: 'NewEvent', ...head })).toMatch('does not know');
   });
+
+  it('tells what became of conversations, channels and tags', () => {
+    const head = { cursor: 'c', at: '2026-01-05T09:00:00Z' };
+    const conversation = { legacyId: '8af3d7f3-8bef-554e-b191-39c1ec6cc88e', state: 'OPEN', unreadCount: 2 };
+    const contact = { displayName: 'Ada\u001b[2J' };
+    const of = (event: object) => lineOf({ ...head, ...event }).replace(/^\S+ +/, '');
+    expect(of({ __typename: 'ConversationEvent', created: true, conversation })).toMatch(
+      /^conversation new +8af3d7f3 {2}no contact yet: open, 2 unread$/,
+    );
+    expect(of({ __typename: 'ConversationEvent', created: false, conversation: { ...conversation, contact } })).toMatch(
+      /^conversation +8af3d7f3 {2}Ada \[2J: open, 2 unread$/,
+    );
+    const channel = { legacyId: '0', name: 'Desk', connected: false };
+    expect(of({ __typename: 'ChannelEvent', channel })).toMatch(/^channel .* {2}Desk: disconnected$/);
+    const tag = { legacyId: '0', name: 'Urgent' };
+    expect(of({ __typename: 'TagEvent', tag })).toMatch(/^tag .* {2}Urgent$/);
+    expect(of({ __typename: 'TagEvent', tag: null, deletedId: 'VGFnOjA' })).toMatch(/^tag deleted .*VGFnOjA$/);
+  });
+
+  it('shows of a content without words what else it has', () => {
+    const head = { cursor: 'c', at: '2026-01-05T09:00:00Z' };
+    const said = (content: object, sender: object | null = null) => {
+      const message = {
+        legacyId: 'm',
+        fromContact: false,
+        senderType: 'SOURCE',
+        deliveryState: 'DELIVERED',
+        sender,
+        content,
+        conversation: { legacyId: '0' },
+      };
+      return lineOf({ __typename: 'MessageEvent', ...head, created: false, message });
+    };
+    expect(said({ __typename: 'LocationContent' })).toMatch(/message delivered .*source: \(LocationContent\)$/);
+    expect(said({ __typename: 'MediaContent', url: 'https://example.com/a.png', caption: '' })).toMatch(/a\.png"$/);
+    const user = { firstName: 'Grace', lastName: 'Hopper' };
+    expect(said({ __typename: 'TextContent', text: 'Hi' }, user)).toMatch(/Grace Hopper: "Hi"$/);
+    expect(said({ __typename: 'TextContent', text: 'Hi' }, { sourceId: 'crm' })).toMatch(/crm: "Hi"$/);
+  });
 });
