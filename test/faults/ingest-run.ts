@@ -24,7 +24,7 @@ interface Ask {
 
 /** Sends webhooks of one source and keeps a ledger in memory: nobody dies here. */
 class Writer {
-  readonly ledger: Ledger = { batches: [], latencies: [], refusals: new Map() };
+  readonly ledger: Ledger = { batches: [], latencies: [], refusals: new Map(), refused: [] };
   readonly statuses = new Set<number>();
   readonly place: Place;
   readonly #tested: Tested;

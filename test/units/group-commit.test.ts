@@ -31,7 +31,7 @@ describe('A group commit', () => {
         await gate.promise;
         return entries.map((value) => ({ ok: true, value }));
       },
-      { group: 10, queue: 20, atOnce: 1 },
+      { group: 10, queue: 20, atOnce: 1, answerMs: 10_000 },
       mayBeOneEntrysFault,
     );
     const running = commit.join('running', 10);
