@@ -20,15 +20,24 @@ export interface ModeResult {
   reachable: boolean;
 }
 
+export interface ModesForm {
+  modes: ActionMode[];
+  endpoint: ActionEndpoint;
+  peers: BadPeers;
+  /** Is told each address before anything is sent there. */
+  byUrl?: Map<string, ActionMode>;
+}
+
 /** Sends one message to a source of each mode, all at once, and waits until none is pending. */
 export async function runModes(
   tested: Tested,
-  { modes, endpoint, peers }: { modes: ActionMode[]; endpoint: ActionEndpoint; peers: BadPeers },
+  { modes, endpoint, peers, byUrl }: ModesForm,
   timeoutMs: number,
 ): Promise<ModeResult[]> {
   const sent: { mode: ActionMode; route: Route; messageId: string; sourceId: string }[] = [];
   for (const mode of modes) {
     const { route, url } = urlOf(mode, endpoint, peers);
+    byUrl?.set(url, mode);
     const { sourceId, conversations } = await makePlace(tested, url);
     sent.push({ mode, route, sourceId, messageId: await sendTo(tested, conversations[0]!) });
   }

@@ -25,7 +25,7 @@ describe('connections that keep the gateway waiting (F9)', () => {
     tellFigures(`F9 ${what}, short`, { ...figures, p99, rss: tested.rssMb() }, `ends=${JSON.stringify(ends)}`);
     expect(lost).toBe(0);
     expect(leftOpen).toBeLessThanOrEqual(10);
-    expect(p99).toBeLessThan(1_500);
+    expect(p99).toBeLessThan(5_000);
   }
 
   // Here the clients go by themselves: the server's patience of 15 s is for the long form.

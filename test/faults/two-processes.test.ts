@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { WebSocket } from 'ws';
 import { sourceThingId } from '../../src/domain/ids.ts';
 import { until } from '../support/until.ts';
+import { tellFigures } from './figures.ts';
 import { prepareGround } from './gateway-process.ts';
 import { compareHeard, endSubscribers, InboxSubscriber, readLog, reorderedConversations } from './inbox-subscriber.ts';
 import {
@@ -93,7 +94,16 @@ describe('two gateways on one database (F6)', () => {
     const [{ after = 0 } = {}] = await two.sql<{ after: number }>('select last_value::int after from lane_fence');
     const byA = two.claimsOfA.size - claimsBefore;
     const byB = after - before - byA;
-    process.stdout.write(`F6 deliveries: messages=${stored.length} claims-of-A=${byA} claims-of-B=${byB}\n`);
+    const left = (state: string) => stored.filter((message) => message.state === state).length;
+    const figures = {
+      lost: sending.sent.length - left('DELIVERED'),
+      dup: repeatedIn(sending).length,
+      phantom: stored.length - sending.sent.length,
+      stuck: left('PENDING'),
+      p99: 'n/a',
+      rss: two.b.peakRssMb,
+    } as const;
+    tellFigures('F6 deliveries', figures, `messages=${stored.length} claims-of-A=${byA} claims-of-B=${byB}`);
     expect(byA).toBeGreaterThan(0);
     expect(byB).toBeGreaterThan(0);
   });
