@@ -59,6 +59,11 @@ export class GraphGround {
     this.#tokens = tokens;
   }
 
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets.values()) (await socket).close();
+    await this.app.stop();
+  }
+
   /** Whether the type alone forbids a value at a place. */
   isRefused({ type }: Place, value: unknown): boolean {
     return !isReadable(value) || refuses(type, value);

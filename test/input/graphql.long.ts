@@ -11,7 +11,7 @@ describe(`GraphQL with bad values at every place, at length (seed ${seed})`, () 
   beforeAll(async () => {
     ground = await GraphGround.start();
   });
-  afterAll(() => ground.app.stop());
+  afterAll(() => ground.stop());
 
   it('takes no harm from any value at any place, nor from random ones', async () => {
     for (const place of ground.places) {

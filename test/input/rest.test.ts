@@ -33,21 +33,21 @@ describe(`R1: the older contracts with bad values in every field (seed ${seed})`
         if (ground.isRefused(place, value)) await ground.try(place, value);
     }
     expect(await digestOf(ground.app)).toBe(before);
-  }, 60_000);
+  }, 120_000);
 
   it('takes no harm from any other value', async () => {
     for (const [turn, place] of ground.places.entries()) {
       const taken = wrong.filter((value) => !ground.isRefused(place, value));
       for (const value of [...taken, ...someOf(odd, turn, 8)]) await ground.try(place, value);
     }
-  }, 60_000);
+  }, 120_000);
 
   it('takes no harm from random values at random places', async () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...ground.places), anyValue, (place, value) => ground.try(place, value)),
       { seed, numRuns: 300 },
     );
-  }, 60_000);
+  }, 120_000);
 });
 
 /** The fields that a JSON schema names, those inside lists as the first item's. */

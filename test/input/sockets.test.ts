@@ -162,7 +162,7 @@ describe(`sockets that do not keep to the protocol (seed ${seed})`, () => {
     expect(isCut).toBe(true);
     expect(memory() - before).toBeLessThan(64);
     expect(await ground.isWell()).toBe(true);
-  }, 60_000);
+  }, 120_000);
 
   it('no bytes at all do any harm', async () => {
     await fc.assert(
@@ -170,7 +170,7 @@ describe(`sockets that do not keep to the protocol (seed ${seed})`, () => {
       { seed, numRuns: 60 },
     );
     expect(await ground.isWell()).toBe(true);
-  }, 60_000);
+  }, 120_000);
 
   it('nor do messages put together at random', async () => {
     await fc.assert(
@@ -178,5 +178,5 @@ describe(`sockets that do not keep to the protocol (seed ${seed})`, () => {
       { seed, numRuns: 60 },
     );
     expect(await ground.isWell()).toBe(true);
-  }, 60_000);
+  }, 120_000);
 });
