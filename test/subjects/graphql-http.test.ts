@@ -11,7 +11,7 @@ describe('GraphQL over HTTP', () => {
   });
   afterAll(() => app.stop());
 
-  it('passes all 61 audits of graphql-http', async () => {
+  it('G15 passes all 61 audits of graphql-http', async () => {
     const audits = serverAudits({ url: `${app.url}/graphql`, fetchFn: fetch });
     const failed: string[] = [];
     for (const audit of audits) {

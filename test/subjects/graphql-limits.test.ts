@@ -9,6 +9,7 @@ import { airyCore } from '../../src/rest/contracts/airy-core.ts';
 import { airySource } from '../../src/rest/contracts/airy-source.ts';
 import { examples } from '../../src/web/graphiql/examples.ts';
 import { startApp } from '../support/app.ts';
+import { openSocket } from '../support/graph-socket.ts';
 import { watchStalls } from '../support/stalls.ts';
 
 type App = Awaited<ReturnType<typeof startApp>>;
@@ -208,6 +209,12 @@ describe('limits of GraphQL', () => {
       expect((await post(schemaQuery)).status).toBe(400);
       // The first who signs up is ADMIN.
       expect((await post(schemaQuery, { authorization: token })).status).toBe(200);
+      const socket = await openSocket(app.wsUrl, (await app.make.user()).token);
+      const word = await socket.first('{__schema{queryType{name}}}');
+      expect(word).toMatchObject({ type: 'error', payload: [{ extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } }] });
+      const guess = await socket.first('{ viewr { id } }');
+      expect(guess?.payload[0].message).not.toMatch(/did you mean/i);
+      socket.close();
       const response = await app.graphql('{ viewr { id } }');
       expect(response.body.errors?.[0]?.message).not.toMatch(/did you mean/i);
     } finally {

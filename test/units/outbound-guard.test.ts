@@ -161,7 +161,7 @@ const closedHosts = [
 
 const openAddresses = ['8.8.8.8', publicAddress, '172.32.0.1', '100.128.0.1', '2606:4700:4700::1111', '2a00:1450::1'];
 
-describe('an address that leads inside', () => {
+describe('S: an address that leads inside', () => {
   it('would reach the canary without the guard', async () => {
     const { port, connections } = await canary();
     await fetch(`http://0x7f.1:${port}/`);
