@@ -145,8 +145,12 @@ async function poisonFor(
     const route = endpoint.route(({ raw }) => answers[kind](raw.length));
     const { sourceId, conversations } = await makePlace(tested, route.url, count);
     // A key that does not decrypt: making the call throws.
-    const spoil = `update source set token_encrypted = reverse(token_encrypted) where source_id = $1`;
-    if (kind === 'throws') await sql(spoil, sourceId);
+    const spoil = async () => {
+      await sql('update source set token_encrypted = reverse(token_encrypted) where source_id = $1', sourceId);
+      // After a change the process reads the source anew.
+      await tested.post('sources.update', { source_id: sourceId, name: 'Spoiled' }, tested.adminToken);
+    };
+    if (kind === 'throws') await spoil();
     const ids: string[] = [];
     for (const id of conversations) {
       const body = { conversation_id: id, message: { text: 'poison' } };
@@ -156,7 +160,7 @@ async function poisonFor(
     if (kind === 'large') await sql('update message set content = $1::jsonb where id = any($2::uuid[])', large, ids);
     const heal = async () => {
       route.answerBy(() => success());
-      if (kind === 'throws') await sql(spoil, sourceId);
+      if (kind === 'throws') await spoil();
     };
     made.push({ kind, ids, conversations, heal });
   }

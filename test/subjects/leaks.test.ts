@@ -221,7 +221,11 @@ describe('L: secrets', () => {
       ]);
       // Sooner than the timeout of statements would.
       const waiting = `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-      await until(async () => (await blocker.query(waiting)).rowCount === 4);
+      await until(async () => {
+        // A transaction sees what it has seen first.
+        await blocker.query('select pg_stat_clear_snapshot()');
+        return (await blocker.query(waiting)).rowCount === 4;
+      });
       await blocker.query(`select pg_cancel_backend(pid) from (${waiting}) w`);
       expect((await stuck).map(({ status }) => status)).toEqual([503, 503, 503, 503]);
     } finally {
