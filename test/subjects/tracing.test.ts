@@ -51,7 +51,8 @@ describe('traces', () => {
     const operation = await below(request, /^mutation ingest$/);
     const group = await below(operation, /^ingest group$/);
     const statement = await find(
-      (span) => span.parentSpanId === group.spanId && /insert into message/.test(String(span.attributes['db.query.text'])),
+      (span) =>
+        span.parentSpanId === group.spanId && /insert into message/.test(String(span.attributes['db.query.text'])),
     );
     expect(statement).toMatchObject({ name: 'with', traceId });
   });

@@ -38,7 +38,7 @@ describe('a worker', () => {
     expect(app.url).toBe('');
   });
 
-  it('works 64 lanes at once and no more, and the others after them', async () => {
+  it('works 256 lanes that wait for others at once and no more, and those behind them after that', async () => {
     let running = 0;
     let most = 0;
     const gate = Promise.withResolvers<void>();
@@ -51,14 +51,14 @@ describe('a worker', () => {
         return { next: 'finish' };
       },
     });
-    await addLanes('gated', 80);
-    await until(async () => running === 64);
+    await addLanes('gated', 270);
+    await until(async () => running === 256);
     // The claim after the last one would have come by now: a lane that fell due since waits for its turn too.
     await addLanes('gated', 1);
     await until(async () => (await operator.query('select 1 from lane where leased_until is null')).rowCount! >= 1);
     gate.resolve();
     await until(async () => (await lanesLeft('gated')) === 0);
-    expect(most).toBe(64);
+    expect(most).toBe(256);
   });
 
   it('tells once that it does not reach its lanes, and goes on when it does', async () => {
