@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import pg from 'pg';
 import type { Statement } from '../domain/context.ts';
+import { readable } from './readable-rows.ts';
 import { inStatementSpan } from './statement-span.ts';
 
 /** A connection holds at most this many prepared statements. Ours are a few dozen. */
@@ -91,8 +92,13 @@ export class DatabaseClient extends pg.Client {
 
   /** The same for a text that has no values inside either way. */
   async run<Row>(text: string, values: readonly unknown[]): Promise<Row[]> {
-    const { rows } = (await this.#answer(text, values as unknown[], nameOf(text))) as { rows: Row[] };
-    return rows;
+    const { rows, fields } = (await this.#answer(
+      text,
+      values as unknown[],
+      nameOf(text),
+      'array',
+    )) as pg.QueryArrayResult;
+    return readable<Row>(text, rows, fields);
   }
 
   /** One transaction, sent at once and answered at once. Throws what the first that failed was refused for. */
@@ -134,20 +140,26 @@ export class DatabaseClient extends pg.Client {
     return Promise.all(answers);
   }
 
-  #answer(text: string, values: unknown[], name: string | undefined): Promise<unknown> {
-    return inStatementSpan(text, () => this.#ask(text, values, name));
+  #answer(text: string, values: unknown[], name: string | undefined, rowMode?: 'array'): Promise<unknown> {
+    return inStatementSpan(text, () => this.#ask({ text, values, name, rowMode }));
   }
 
-  async #ask(text: string, values: unknown[], name: string | undefined): Promise<unknown> {
+  async #ask(query: {
+    text: string;
+    values: unknown[];
+    name: string | undefined;
+    rowMode?: 'array';
+  }): Promise<unknown> {
+    const { text, name } = query;
     if (name) this.#generation ??= generation;
     const ofGeneration = generation;
     try {
-      return await this.#send(name ? { name, text, values } : text, values);
+      return await this.#send(query);
     } catch (error) {
       if (name && isStale(error as pg.DatabaseError)) {
         if (ofGeneration === generation) startOver();
         // Inside a transaction it is lost already: `transaction` runs it again.
-        if (this.getTransactionStatus() === 'I') return this.#send(text, values);
+        if (this.getTransactionStatus() === 'I') return this.#send({ ...query, name: undefined });
       }
       if ((error as Error).message === 'Query read timeout') void this.end();
       if (leavesUnknownState.test(text)) this.#leavePool(error as Error);

@@ -1,4 +1,14 @@
-import { type FieldNode, type GraphQLResolveInfo, getArgumentValues, isObjectType, Kind } from 'graphql';
+import {
+  type FieldNode,
+  type GraphQLNamedType,
+  type GraphQLResolveInfo,
+  getArgumentValues,
+  getNamedType,
+  isInterfaceType,
+  isObjectType,
+  Kind,
+  type SelectionSetNode,
+} from 'graphql';
 
 /** What is selected of one object: the fields by their names. Undefined where fragments or directives leave it open. */
 type Selection = ReadonlyMap<string, FieldNode[]> | undefined;
@@ -46,4 +56,37 @@ export function onlySelected<Args>(
   const objectType = info.schema.getType(type);
   const definition = isObjectType(objectType) && objectType.getFields()[field];
   return definition ? (getArgumentValues(definition, node, info.variableValues) as Args) : undefined;
+}
+
+const below = new WeakMap<FieldNode, ReadonlySet<string>>();
+
+/** Whether any of these is selected anywhere below the field that a resolver is about to give. @param fields as `Type.field` */
+export function selectsAny(info: GraphQLResolveInfo, fields: readonly string[]): boolean {
+  const [node, ...others] = info.fieldNodes;
+  if (!node || others.length > 0) return true;
+  let known = below.get(node);
+  if (!known) {
+    known = fieldsBelow(info, node);
+    below.set(node, known);
+  }
+  return fields.some((field) => known.has(field));
+}
+
+function fieldsBelow({ schema, fragments, returnType }: GraphQLResolveInfo, node: FieldNode): ReadonlySet<string> {
+  const found = new Set<string>();
+  const walk = (selections: SelectionSetNode | undefined, type: GraphQLNamedType | undefined) => {
+    for (const one of selections?.selections ?? []) {
+      if (one.kind === Kind.FIELD) {
+        found.add(`${type?.name}.${one.name.value}`);
+        const field = isObjectType(type) || isInterfaceType(type) ? type.getFields()[one.name.value] : undefined;
+        if (field) walk(one.selectionSet, getNamedType(field.type));
+        continue;
+      }
+      const part = one.kind === Kind.INLINE_FRAGMENT ? one : fragments[one.name.value];
+      const named = part?.typeCondition?.name.value;
+      walk(part?.selectionSet, named ? schema.getType(named) : type);
+    }
+  };
+  walk(node.selectionSet, getNamedType(returnType));
+  return found;
 }

@@ -27,6 +27,11 @@ export const contactColumns = sql.raw(`
   p.id p_id, p.display_name p_display_name, p.first_name p_first_name, p.last_name p_last_name,
   p.avatar_url p_avatar_url, p.external_id p_external_id, p.metadata p_metadata`);
 
+/** What nearly every reader of a list of conversations asks of a contact. */
+export const frequentContactColumns = sql.raw(`
+  p.id p_id, p.display_name p_display_name, p.first_name p_first_name, p.last_name p_last_name,
+  p.avatar_url p_avatar_url`);
+
 export function toContact(row: ContactColumns): ShownContact | null {
   if (row.p_id === null) return null;
   return {

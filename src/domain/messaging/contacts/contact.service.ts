@@ -5,7 +5,13 @@ import { inOrderOf } from '../../in-order.ts';
 import { readRows } from '../../statement.ts';
 import { type ContactColumns, contactColumns, type ShownContact, toContact } from './contact-rows.ts';
 
-export { type ContactColumns, contactColumns, type ShownContact, toContact } from './contact-rows.ts';
+export {
+  type ContactColumns,
+  contactColumns,
+  frequentContactColumns,
+  type ShownContact,
+  toContact,
+} from './contact-rows.ts';
 
 /** In the order of `ids`, null for what is not there; the caller has checked the rights. */
 export async function findContacts(ctx: Ctx, ids: readonly string[]): Promise<(ShownContact | null)[]> {

@@ -3,8 +3,15 @@ import type { Ctx } from '../../context.ts';
 import { totalOf } from '../../counters.ts';
 import { epochMs, readRows } from '../../statement.ts';
 import type { Channel } from '../channels/channel.entity.ts';
-import { type ContactColumns, contactColumns, type ShownContact, toContact } from '../contacts/contact.service.ts';
 import {
+  type ContactColumns,
+  contactColumns,
+  frequentContactColumns,
+  type ShownContact,
+  toContact,
+} from '../contacts/contact.service.ts';
+import {
+  frequentMessageColumns,
   type LoadedMessage,
   type MessageColumns,
   messageColumns,
@@ -60,14 +67,32 @@ export interface ConversationColumns extends NullableMessageColumns, ContactColu
   tags: { id: string; name: string; color: TagColor }[] | null;
 }
 
-const columns = sql.raw(`
-  c.id c_id, c.source c_source, c.source_conversation_id c_source_conversation_id, c.channel_id c_channel_id,
-  c.contact_id c_contact_id, c.state c_state, c.assignee_id c_assignee_id, c.metadata c_metadata,
-  c.unread_count c_unread_count, c.message_count c_message_count, c.last_message_id c_last_message_id,
+const frequentColumns = sql.raw(`
+  c.id c_id, c.source c_source, c.channel_id c_channel_id, c.contact_id c_contact_id, c.state c_state,
+  c.metadata c_metadata, c.unread_count c_unread_count, c.message_count c_message_count,
   ${epochMs('c.last_message_at')} c_last_message_at, ${epochMs('c.created_at')} c_created_at,
-  ${epochMs('c.updated_at')} c_updated_at,
   h.source_channel_id h_source_channel_id, h.name h_name, h.image_url h_image_url, h.metadata h_metadata,
-  h.connected h_connected, ${epochMs('h.created_at')} h_created_at`);
+  h.connected h_connected`);
+const otherColumns = sql.raw(`
+  c.source_conversation_id c_source_conversation_id, c.assignee_id c_assignee_id, c.last_message_id c_last_message_id,
+  ${epochMs('c.updated_at')} c_updated_at, ${epochMs('h.created_at')} h_created_at`);
+const allColumns = sql`${frequentColumns}, ${otherColumns}, ${contactColumns}, ${messageColumns}`;
+const fewColumns = sql`${frequentColumns}, ${frequentContactColumns}, ${frequentMessageColumns}`;
+
+/** Fields of the schema that the few columns have nothing for. */
+export const fieldsOfAllColumns = [
+  'Conversation.sourceConversationId',
+  'Conversation.assignee',
+  'Conversation.updatedAt',
+  'Channel.createdAt',
+  'Contact.externalId',
+  'Contact.metadata',
+  'Message.conversation',
+  'Message.sequence',
+  'Message.sourceMessageId',
+  'Message.failure',
+  'Message.createdAt',
+];
 
 const nothing = sql``;
 const totalColumns = sql.raw(
@@ -82,6 +107,8 @@ export interface ConversationRowsQuery {
   offset?: number;
   /** With the totals of all conversations in each row. */
   totals?: true;
+  /** Without `fieldsOfAllColumns`: what is read of them then has no meaning. */
+  fewColumns?: boolean;
   /** A page of each of these contacts instead of one of all. */
   ofContacts?: readonly string[];
 }
@@ -98,7 +125,7 @@ export async function readConversationRows(ctx: Ctx, query: ConversationRowsQuer
   const pages = ofContacts ? sql`unnest(${[...ofContacts]}::uuid[]) k(id) cross join lateral ${page}` : page;
   return readRows(
     ctx,
-    sql<ConversationColumns>`select ${columns}, ${contactColumns}, ${messageColumns},
+    sql<ConversationColumns>`select ${query.fewColumns ? fewColumns : allColumns},
           (select json_agg(json_build_object('id', t.id, 'name', t.name, 'color', t.color) order by t.name, t.id)
             from conversation_tag ct join tag t on t.id = ct.tag_id where ct.conversation_id = c.id) tags
           ${query.totals ? totalColumns : nothing}

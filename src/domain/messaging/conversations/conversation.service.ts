@@ -20,12 +20,13 @@ import { rows } from '../../statement.ts';
 import { transaction } from '../../transaction.ts';
 import {
   type ConversationColumns,
+  type ConversationRowsQuery,
   type LoadedConversation,
   readConversationRows,
   toConversations,
 } from './conversation-rows.ts';
 
-export type { LoadedConversation } from './conversation-rows.ts';
+export { fieldsOfAllColumns, type LoadedConversation } from './conversation-rows.ts';
 
 export interface ConversationPage extends Page<LoadedConversation> {
   /** Counted only when asked for. */
@@ -40,7 +41,10 @@ export interface ConversationPage extends Page<LoadedConversation> {
  *
  * @see Airy Core HTTP API, "List conversations" and "Pagination"
  */
-export async function listConversations(ctx: Ctx, request: PageRequest): Promise<ConversationPage> {
+export async function listConversations(
+  ctx: Ctx,
+  request: PageRequest & Pick<ConversationRowsQuery, 'fewColumns'>,
+): Promise<ConversationPage> {
   allow(ctx, 'conversations');
   const window = pageWindow('conversations', request);
   const { place } = window;
@@ -51,6 +55,7 @@ export async function listConversations(ctx: Ctx, request: PageRequest): Promise
     limit: window.limit + 1,
     offset: place?.kind === 'offset' ? place.offset : 0,
     totals: true,
+    fewColumns: request.fewColumns,
   });
   const [first] = found;
   let read: ReturnType<typeof readCounters> | undefined;

@@ -19,7 +19,14 @@ import { type ContactColumns, contactColumns, toContact } from '../contacts/cont
 import { findSourcesById } from '../sources/source.service.ts';
 import { type LoadedMessage, type MessageColumns, messageColumns, toMessage, withSender } from './message-rows.ts';
 
-export { type LoadedMessage, type MessageColumns, messageColumns, toMessage, withSender } from './message-rows.ts';
+export {
+  frequentMessageColumns,
+  type LoadedMessage,
+  type MessageColumns,
+  messageColumns,
+  toMessage,
+  withSender,
+} from './message-rows.ts';
 
 /**
  * A page of the messages of each of several conversations, oldest to latest by (sentAt, sequence), in one statement;

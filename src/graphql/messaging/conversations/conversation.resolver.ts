@@ -3,6 +3,7 @@ import { Arg, Args, Ctx, FieldResolver, ID, Info, Mutation, Query, Resolver, Roo
 import {
   type ConversationPage,
   conversationCursor,
+  fieldsOfAllColumns,
   findConversation,
   type LoadedConversation,
   listConversations,
@@ -17,7 +18,7 @@ import { UserType } from '../../accounts/users/user.type.ts';
 import { PageArgs, toConnection } from '../../connection.ts';
 import type { GraphCtx } from '../../context.ts';
 import { uuidOf } from '../../ids.ts';
-import { onlySelected } from '../../lookahead.ts';
+import { onlySelected, selectsAny } from '../../lookahead.ts';
 import { MessageConnection } from '../messages/message.type.ts';
 import {
   ConversationConnection,
@@ -30,19 +31,22 @@ import {
 const besideMessages = new Set(['__typename', 'id', 'legacyId', 'sourceId', 'messageCount']);
 
 /** Totals stay functions, called when they are selected. What came with the page is not read again. */
-export function conversationConnection(
-  ctx: GraphCtx,
-  { total, filteredTotal, unreadTotal, ...page }: ConversationPage,
-) {
+export function conversationConnection(ctx: GraphCtx, page: ConversationPage) {
   ctx.loaders.remember(page.items);
+  return toConversationConnection(page);
+}
+
+function toConversationConnection({ total, filteredTotal, unreadTotal, ...page }: ConversationPage) {
   return toConnection(page, conversationCursor, { total, filteredTotal, unreadTotal });
 }
 
 @Resolver(() => ConversationType)
 export class ConversationResolver {
   @Query(() => ConversationConnection, { description: 'Conversations, newest activity first.' })
-  async conversations(@Ctx() ctx: GraphCtx, @Args(() => PageArgs) args: PageArgs) {
-    return conversationConnection(ctx, await listConversations(ctx, args));
+  async conversations(@Ctx() ctx: GraphCtx, @Info() info: GraphQLResolveInfo, @Args(() => PageArgs) args: PageArgs) {
+    const fewColumns = !selectsAny(info, fieldsOfAllColumns);
+    const page = await listConversations(ctx, { ...args, fewColumns });
+    return fewColumns ? toConversationConnection(page) : conversationConnection(ctx, page);
   }
 
   @Query(() => ConversationType, { nullable: true, description: 'One conversation; null for an unknown id.' })
