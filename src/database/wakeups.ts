@@ -13,8 +13,8 @@ export interface DatabaseWakeups extends Wakeups {
 }
 
 const topics: WakeupTopic[] = ['event', 'lane'];
-/** At most one NOTIFY for each topic in this time: a burst of commits is one hint. */
-const notifyEachMs = 3;
+/** At most one NOTIFY, and one call of the listeners here, in this time: a burst of commits is one hint. */
+const hintEachMs = 3;
 const firstRetryMs = 100;
 /** With the 2 s of a try that hears nothing, hints are back 5 s after the database. */
 const lastRetryMs = 2_000;
@@ -38,8 +38,9 @@ class NotifyWakeups implements DatabaseWakeups {
   /** Marks our own notifications, which come back to us too. */
   readonly #self = randomBytes(6).toString('base64url');
   readonly #listeners = new Map<WakeupTopic, Set<() => void>>(topics.map((topic) => [topic, new Set()]));
-  readonly #told = new Set<WakeupTopic>();
-  readonly #notified = new Map<WakeupTopic, 'sent' | 'again'>();
+  readonly #told = new Map<WakeupTopic, 'once' | 'again'>();
+  readonly #toNotify = new Set<WakeupTopic>();
+  #isNotifying = false;
   #client: pg.Client | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = firstRetryMs;
@@ -52,7 +53,8 @@ class NotifyWakeups implements DatabaseWakeups {
 
   hint(topic: WakeupTopic): void {
     this.#tell(topic);
-    this.#notify(topic);
+    this.#toNotify.add(topic);
+    this.#notify();
   }
 
   onHint(topic: WakeupTopic, listener: () => void): () => void {
@@ -105,40 +107,51 @@ class NotifyWakeups implements DatabaseWakeups {
     this.#retryMs = Math.min(lastRetryMs, this.#retryMs * 2);
   }
 
-  /** Calls the listeners of this process soon: hints given in the same turn are one call. */
+  /** Calls the listeners of this process soon: for the first hint, and once for all of the next 3 ms. */
   #tell(topic: WakeupTopic): void {
-    if (this.#told.has(topic)) return;
-    this.#told.add(topic);
-    setImmediate(() => {
-      this.#told.delete(topic);
-      for (const listener of this.#listeners.get(topic) ?? []) {
-        try {
-          listener();
-        } catch (error) {
-          this.#log.error({ err: error, topic }, 'listener of hints failed');
-        }
-      }
-    });
-  }
-
-  /** The first hint goes out at once; those of the next 3 ms, or while it is under way, follow as one. */
-  #notify(topic: WakeupTopic): void {
-    if (this.#notified.has(topic)) {
-      this.#notified.set(topic, 'again');
+    if (this.#told.has(topic)) {
+      this.#told.set(topic, 'again');
       return;
     }
+    this.#told.set(topic, 'once');
+    setImmediate(() => this.#call(topic));
+    setTimeout(() => {
+      const isAgain = this.#told.get(topic) === 'again';
+      this.#told.delete(topic);
+      if (isAgain) this.#tell(topic);
+    }, hintEachMs);
+  }
+
+  #call(topic: WakeupTopic): void {
+    for (const listener of this.#listeners.get(topic) ?? []) {
+      try {
+        listener();
+      } catch (error) {
+        this.#log.error({ err: error, topic }, 'listener of hints failed');
+      }
+    }
+  }
+
+  /** The hints of one turn go out at once; those of the next 3 ms, or while it is under way, follow as one. */
+  #notify(): void {
+    if (this.#isNotifying) return;
+    this.#isNotifying = true;
+    setImmediate(() => void this.#sendHints());
+  }
+
+  async #sendHints(): Promise<void> {
+    const channels = [...this.#toNotify].map(channelOf);
+    this.#toNotify.clear();
     const client = this.#client;
-    if (!client) return;
-    this.#notified.set(topic, 'sent');
-    const pause = new Promise((resolve) => setTimeout(resolve, notifyEachMs));
-    const sent = client.query('select pg_notify($1, $2)', [channelOf(topic), this.#self]).catch((error: Error) => {
-      this.#lost(client, error);
-    });
-    void Promise.all([pause, sent]).then(() => {
-      const isAgain = this.#notified.get(topic) === 'again';
-      this.#notified.delete(topic);
-      if (isAgain && !this.#isClosed) this.#notify(topic);
-    });
+    if (client) {
+      const pause = new Promise((resolve) => setTimeout(resolve, hintEachMs));
+      await client
+        .query('select pg_notify(channel, $2) from unnest($1::text[]) channel', [channels, this.#self])
+        .catch((error: Error) => this.#lost(client, error));
+      await pause;
+    }
+    this.#isNotifying = false;
+    if (this.#toNotify.size > 0 && !this.#isClosed) this.#notify();
   }
 }
 

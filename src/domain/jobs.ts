@@ -184,9 +184,12 @@ export async function claimLanes(core: Core, limit: number, bounded: boolean): P
               order by due_at limit greatest(0, 8 - b.busy)) y) p
           where s.lane_group is not null order by p.n, p.due_at limit ${sql.lit(limit * 2)}),
         got as (
-          select l.kind, l.id from lane l join pick using (kind, id)
-          where l.due_at <= now() and (l.leased_until is null or l.leased_until <= now())
-          order by pick.n, pick.due_at limit ${sql.lit(limit)} for update of l skip locked),
+          select g.kind, g.id from (select * from pick order by n, due_at) pick
+          cross join lateral (
+            select l.kind, l.id from lane l where l.kind = pick.kind and l.id = pick.id
+              and l.due_at <= now() and (l.leased_until is null or l.leased_until <= now())
+            for update of l skip locked) g
+          limit ${sql.lit(limit)}),
         taken as (
           update lane set leased_until = now() + ${leaseInterval}, fence = nextval('lane_fence'),
             attempts = lane.attempts + 1

@@ -15,6 +15,7 @@ const slowAfterMs = 200;
 /** A few sizes only: each is a statement of its own. */
 const claimSizes = [16, 4, 1];
 const pollMs = 1_000;
+const soonMs = 2;
 const stopMs = 9_000;
 
 /**
@@ -40,7 +41,7 @@ export function startWorker(core: Core): Worker {
       quick.add(work);
       const leaveQuick = () => {
         quick.delete(work);
-        if (isLimited) alarm.ring();
+        if (isLimited) alarm.ringSoon();
       };
       const slow = setTimeout(leaveQuick, slowAfterMs);
       void work.finally(() => {
@@ -100,10 +101,20 @@ export function startWorker(core: Core): Worker {
 function createAlarm() {
   let isRinging = false;
   let awake: (() => void) | undefined;
+  let ringsSoon = false;
   return {
     ring() {
       isRinging = true;
       awake?.();
+    },
+    /** Those that end together make room together. */
+    ringSoon() {
+      if (ringsSoon) return;
+      ringsSoon = true;
+      setTimeout(() => {
+        ringsSoon = false;
+        this.ring();
+      }, soonMs);
     },
     async wait(ms: number) {
       if (!isRinging) {

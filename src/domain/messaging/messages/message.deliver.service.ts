@@ -1,9 +1,10 @@
+import DataLoader from 'dataloader';
 import { type RawBuilder, sql } from 'kysely';
-import type { Ctx } from '../../context.ts';
+import type { Core, Ctx } from '../../context.ts';
 import { insertEvents } from '../../events.ts';
 import { newId } from '../../ids.ts';
 import { type LaneKind, type LaneResult, type Lease, LeaseLost } from '../../jobs.ts';
-import { epochMs, readRows, rows } from '../../statement.ts';
+import { epochMs, rows, runStatement } from '../../statement.ts';
 import { changeTogether, sqlState, type Tx, transaction } from '../../transaction.ts';
 import { type Metadata, mergeMetadata } from '../metadata/metadata.service.ts';
 import { lockForResult, takeWaitingMetadata, waitingMetadataOf } from '../metadata/waiting-metadata.service.ts';
@@ -48,17 +49,31 @@ export const deliverConversation: LaneKind = {
   },
 };
 
-async function nextPending(ctx: Ctx, conversationId: string): Promise<Pending | undefined> {
-  const [found] = await readRows(
-    ctx,
+const pendingOf = new WeakMap<Core, DataLoader<string, Pending | undefined>>();
+
+/** Lanes that are claimed together ask together. */
+function nextPending({ core }: Ctx, conversationId: string): Promise<Pending | undefined> {
+  let loader = pendingOf.get(core);
+  if (!loader) {
+    loader = new DataLoader((ids) => readPending(core, ids), { cache: false });
+    pendingOf.set(core, loader);
+  }
+  return loader.load(conversationId);
+}
+
+async function readPending(core: Core, conversationIds: readonly string[]): Promise<(Pending | undefined)[]> {
+  const found = await runStatement(
+    core,
     sql<Pending>`select m.id, m.conversation_id, m.source, m.content, m.metadata, ${sql.raw(epochMs('m.sent_at'))} sent_at,
           c.channel_id, c.source_conversation_id, h.source_channel_id,
           ${sql.raw(epochMs('c.created_at'))} conversation_created_at
-        from message m join conversation c on c.id = m.conversation_id join channel h on h.id = c.channel_id
-        where m.conversation_id = ${conversationId}::uuid and m.delivery_state = 'PENDING'
-        order by m.sequence limit 1`,
+        from unnest(${[...conversationIds]}::uuid[]) asked(id)
+        cross join lateral (
+          select * from message where conversation_id = asked.id and delivery_state = 'PENDING' order by sequence limit 1) m
+        join conversation c on c.id = m.conversation_id join channel h on h.id = c.channel_id`,
   );
-  return found;
+  const byConversation = new Map(found.map((pending) => [pending.conversation_id, pending]));
+  return conversationIds.map((id) => byConversation.get(id));
 }
 
 /** Undefined: the message has its final state, go on with the next. */
@@ -155,7 +170,8 @@ async function writeDelivered(ctx: Ctx, lease: Lease, result: Result): Promise<'
         settled as (
           update message set delivery_state = 'DELIVERED', failure = null, source_message_id = ${delivery.sourceMessageId},
             metadata = ${JSON.stringify(metadataAfter(pending.metadata, delivery, 'DELIVERED'))}::jsonb
-          where id = ${id}::uuid and delivery_state = 'PENDING' and metadata = ${JSON.stringify(pending.metadata)}::jsonb
+          where id = ${id}::uuid and conversation_id = ${conversationId}::uuid and delivery_state = 'PENDING'
+            and metadata = ${JSON.stringify(pending.metadata)}::jsonb
             and exists (select from fenced) and not exists (${waitingMetadataOf(source, delivery.sourceMessageId)})
           returning id),
         tried as (${insertAttempt(ctx, result, sql`exists (select from settled)`)}),
@@ -203,7 +219,9 @@ async function writeMessage(tx: Tx, result: Result, keepsId: boolean): Promise<v
     tx.em,
     sql`select metadata, (select w.metadata from waiting_metadata w
             where w.source = ${pending.source}::uuid and w.namespace = 'message' and w.subject_id = ${theirs}) waiting
-        from message where id = ${id}::uuid and delivery_state = 'PENDING' for no key update`,
+        from message
+        where id = ${id}::uuid and conversation_id = ${conversationId}::uuid and delivery_state = 'PENDING'
+        for no key update`,
   );
   const waited =
     present?.waiting && theirs !== null ? await takeWaitingMetadata(tx, pending.source, theirs) : undefined;
