@@ -45,6 +45,8 @@ module.exports = {
         pathNot: packages(
           '@mikro-orm',
           'kysely',
+          // Lanes that are claimed together ask together.
+          'dataloader',
           'uuidv7',
           'luxon',
           'zod',

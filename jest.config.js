@@ -2,8 +2,9 @@
 const covered = [
   'src/domain/accounts/users/{password,password-reset.service,throttle,token.service,user.service}.ts',
   'src/domain/{authentication,jobs,outbound-guard,outbound-http,outbound-policy}.ts',
-  'src/domain/messaging/messages/message.{deliver,send}.service.ts',
-  'src/domain/messaging/sources/{action-endpoint.service,group-commit}.ts',
+  'src/domain/messaging/messages/message.{deliver,result,send}.service.ts',
+  'src/domain/group-commit.ts',
+  'src/domain/messaging/sources/action-endpoint.service.ts',
   'src/domain/messaging/sources/ingest*.ts',
   'src/worker/worker.ts',
 ];

@@ -56,15 +56,15 @@ export async function changeAtOnce<Row>(ctx: Ctx, statement: RawBuilder<Row>, hi
   return found;
 }
 
-/** The same for several statements, each of which sees what the ones before it locked. The rows of the last. */
-export async function changeTogether<Row>(
-  ctx: Ctx,
-  statements: [...RawBuilder<unknown>[], RawBuilder<Row>],
+/** The same for several statements, each of which sees what the ones before it locked. The rows of each. */
+export async function changeTogether(
+  core: Core,
+  statements: readonly RawBuilder<unknown>[],
   hints: WakeupTopic[],
-): Promise<Row[]> {
-  const found = await retrying(() => ctx.core.sql.runTogether(statements.map(compiled)));
-  for (const topic of hints) ctx.core.wakeups.hint(topic);
-  return found.at(-1) as Row[];
+): Promise<unknown[][]> {
+  const found = await retrying(() => core.sql.runTogether(statements.map(compiled)));
+  for (const topic of hints) core.wakeups.hint(topic);
+  return found;
 }
 
 /** Sends statements together. The rows of each. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { InvalidInput, Unavailable } from '../../src/domain/errors.ts';
-import { GroupCommit, mayBeOneEntrysFault } from '../../src/domain/messaging/sources/group-commit.ts';
+import { GroupCommit, mayBeOneEntrysFault } from '../../src/domain/group-commit.ts';
 
 const withCode = (code: string): Error => Object.assign(new Error('of the database'), { code });
 

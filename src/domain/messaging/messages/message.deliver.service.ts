@@ -1,36 +1,18 @@
 import DataLoader from 'dataloader';
-import { type RawBuilder, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Core, Ctx } from '../../context.ts';
-import { insertEvents } from '../../events.ts';
-import { newId } from '../../ids.ts';
 import { type LaneKind, type LaneResult, type Lease, LeaseLost } from '../../jobs.ts';
-import { epochMs, rows, runStatement } from '../../statement.ts';
-import { changeTogether, sqlState, type Tx, transaction } from '../../transaction.ts';
-import { type Metadata, mergeMetadata } from '../metadata/metadata.service.ts';
-import { lockForResult, takeWaitingMetadata, waitingMetadataOf } from '../metadata/waiting-metadata.service.ts';
-import { callActionEndpoint, type Delivery, type Exchange } from '../sources/action-endpoint.service.ts';
+import { epochMs, runStatement } from '../../statement.ts';
+import { callActionEndpoint, type Exchange } from '../sources/action-endpoint.service.ts';
 import type { Source } from '../sources/source.entity.ts';
-import { findSourcesById, markUnreachable, reachableAgain, signingKeysOf } from '../sources/source.service.ts';
-import type { MessageFailure } from './message.entity.ts';
+import { findSourcesById, signingKeysOf } from '../sources/source.service.ts';
+import { type Pending, writeResult } from './message.result.service.ts';
 
 /** Waits between the attempts of one message; after the last one it is FAILED. */
 const waitsMs = [5_000, 30_000, 120_000, 600_000, 1_800_000];
 const mostPerClaim = 10;
 /** What one exchange may take, with its result. */
 const exchangeMs = 16_000;
-
-interface Pending {
-  id: string;
-  conversation_id: string;
-  source: string;
-  content: unknown;
-  metadata: Metadata;
-  sent_at: number;
-  channel_id: string;
-  source_channel_id: string;
-  source_conversation_id: string;
-  conversation_created_at: number;
-}
 
 /**
  * The work of a conversation's lane: its pending messages in order, one call after the other, so a later one waits
@@ -123,153 +105,4 @@ function waitBefore(ctx: Ctx, attempts: number, afterMs: number | undefined): nu
   const jitter = 0.9 + Math.random() * 0.2;
   const scheduled = waitsMs[attempts - 1]! * jitter;
   return Math.max(scheduled, afterMs ?? 0) * ctx.core.settings.retryTimeScale;
-}
-
-interface Result {
-  source: Source;
-  pending: Pending;
-  exchange: Exchange;
-  attempts: number;
-  /** Until the next attempt; undefined when this one decided. */
-  waitMs: number | undefined;
-}
-
-/** True: nothing is left to send, and the lane is gone with it. */
-async function writeResult(ctx: Ctx, lease: Lease, result: Result): Promise<boolean> {
-  const write = async (keepsId: boolean) => {
-    const written = keepsId && (await writeDelivered(ctx, lease, result));
-    if (!written) await writeInSteps(ctx, lease, result, keepsId);
-    return written === 'done';
-  };
-  try {
-    return await write(true);
-  } catch (error) {
-    // Another message of ours has this source_message_id: the endpoint gave it twice. Delivered it is all the same.
-    if (sqlState(error) !== '23505') throw error;
-    return write(false);
-  }
-}
-
-/**
- * What nearly all deliveries come to, in one way to the database. False: something else happened to the message while the
- * call was out, and nothing is written.
- */
-async function writeDelivered(ctx: Ctx, lease: Lease, result: Result): Promise<'done' | 'more' | false> {
-  const { pending, exchange } = result;
-  const { delivery } = exchange;
-  const { id, conversation_id: conversationId, source } = pending;
-  if (delivery.state !== 'DELIVERED') return false;
-  const { fenced, gone, kept } = lease.ending(sql`exists (select 1 from message
-      where conversation_id = ${conversationId}::uuid and delivery_state = 'PENDING' and id <> ${id}::uuid)`);
-  const [written] = await changeTogether(
-    ctx,
-    [
-      lockForResult(source, conversationId),
-      sql<{ held: boolean; settled: boolean; gone: boolean }>`
-        with fenced as materialized (${fenced}),
-        settled as (
-          update message set delivery_state = 'DELIVERED', failure = null, source_message_id = ${delivery.sourceMessageId},
-            metadata = ${JSON.stringify(metadataAfter(pending.metadata, delivery, 'DELIVERED'))}::jsonb
-          where id = ${id}::uuid and conversation_id = ${conversationId}::uuid and delivery_state = 'PENDING'
-            and metadata = ${JSON.stringify(pending.metadata)}::jsonb
-            and exists (select from fenced) and not exists (${waitingMetadataOf(source, delivery.sourceMessageId)})
-          returning id),
-        tried as (${insertAttempt(ctx, result, sql`exists (select from settled)`)}),
-        logged as (${insertEvents(messageUpdated(conversationId))}),
-        reached as (${reachableAgain(source, sql`exists (select from settled)`)}),
-        gone as (${gone}),
-        kept as (${kept})
-        select exists (select from fenced) held, exists (select from settled) settled, exists (select from gone) gone`,
-    ],
-    ['event'],
-  );
-  if (!written?.held) throw new LeaseLost(lease.lane);
-  if (!written.settled) return false;
-  lease.goOn();
-  return written.gone ? 'done' : 'more';
-}
-
-/** A select of the event's columns, from the message that `settled` has. */
-function messageUpdated(conversationId: string): RawBuilder<unknown> {
-  return sql`select ${conversationId}::uuid, 'message.updated', jsonb_build_object('messageId', id) from settled`;
-}
-
-/** The same in every case: each step sees what the ones before it found. */
-function writeInSteps(ctx: Ctx, lease: Lease, result: Result, keepsId: boolean): Promise<void> {
-  const { pending, exchange, waitMs } = result;
-  const { delivery } = exchange;
-  return transaction(ctx, async (tx) => {
-    await rows(tx.em, lockForResult(pending.source, pending.conversation_id));
-    await writeMessage(tx, result, keepsId);
-    if (delivery.state === 'RETRY' && waitMs === undefined) await markUnreachable(tx, pending.source, delivery.reason);
-    // A message that has its final state ends here; one that waits keeps its attempts.
-    await (waitMs === undefined ? lease.checkAndGoOn(tx) : lease.check(tx));
-  });
-}
-
-async function writeMessage(tx: Tx, result: Result, keepsId: boolean): Promise<void> {
-  const { pending, exchange, waitMs } = result;
-  const { delivery } = exchange;
-  const { id, conversation_id: conversationId } = pending;
-  const failure = failureOf(tx, delivery, waitMs);
-  const state = delivery.state === 'DELIVERED' ? 'DELIVERED' : waitMs === undefined ? 'FAILED' : 'PENDING';
-  const theirs = delivery.state === 'DELIVERED' && keepsId ? delivery.sourceMessageId : null;
-  // Read again: the source may have told facts about it, or the person taken it up anew, while the call was out.
-  const [present] = await rows<{ metadata: Metadata; waiting: Metadata | null }>(
-    tx.em,
-    sql`select metadata, (select w.metadata from waiting_metadata w
-            where w.source = ${pending.source}::uuid and w.namespace = 'message' and w.subject_id = ${theirs}) waiting
-        from message
-        where id = ${id}::uuid and conversation_id = ${conversationId}::uuid and delivery_state = 'PENDING'
-        for no key update`,
-  );
-  const waited =
-    present?.waiting && theirs !== null ? await takeWaitingMetadata(tx, pending.source, theirs) : undefined;
-  const metadata = present && mergeMetadata(metadataAfter(present.metadata, delivery, state), waited ?? {});
-  await rows(
-    tx.em,
-    sql`with settled as (
-          update message set delivery_state = ${state}, failure = ${failure && JSON.stringify(failure)}::jsonb,
-            source_message_id = ${theirs}, metadata = ${JSON.stringify(metadata ?? {})}::jsonb
-          where id = ${id}::uuid and ${present !== undefined} returning id),
-        tried as (${insertAttempt(tx, result, sql`true`)}),
-        reached as (${reachableAgain(pending.source, sql`${delivery.state === 'DELIVERED'}`)})
-        ${insertEvents(messageUpdated(conversationId))}`,
-  );
-  tx.hints.add('event');
-}
-
-function failureOf(tx: Tx, delivery: Delivery, waitMs: number | undefined): MessageFailure | null {
-  if (delivery.state === 'DELIVERED') return null;
-  return {
-    code: delivery.code,
-    message: delivery.reason,
-    retryable: delivery.state === 'RETRY',
-    nextAttemptAt: waitMs === undefined ? null : new Date(tx.now().getTime() + waitMs).toISOString(),
-  };
-}
-
-function metadataAfter(before: Metadata, delivery: Delivery, state: string): Metadata {
-  if (delivery.state === 'DELIVERED') {
-    const { error: _error, ...rest } = before;
-    return mergeMetadata(mergeMetadata(rest, delivery.metadata), { source: { id: delivery.sourceMessageId } });
-  }
-  return state === 'FAILED' ? mergeMetadata(before, { error: delivery.reason }) : before;
-}
-
-function insertAttempt(
-  ctx: Ctx,
-  { source, pending, exchange, attempts }: Result,
-  condition: RawBuilder<unknown>,
-): RawBuilder<unknown> {
-  const { request, response, statusCode, durationMs, delivery } = exchange;
-  // Nothing was sent: the message tells why.
-  return sql`insert into delivery_attempt (id, source, conversation_id, message_id, attempt, url, status_code, error,
-            duration_ms, request, response, at)
-          select ${newId()}::uuid, ${source.id}::uuid, ${pending.conversation_id}::uuid, ${pending.id}::uuid,
-            ${attempts}::int, ${source.actionEndpoint ?? ''}, ${statusCode}::int,
-            ${delivery.state === 'DELIVERED' ? null : delivery.reason}, ${durationMs}::int,
-            ${JSON.stringify(request)}::jsonb, ${response === null ? null : JSON.stringify(response)}::jsonb,
-            ${ctx.now().toISOString()}::timestamptz
-          where ${request !== null} and ${condition}`;
 }

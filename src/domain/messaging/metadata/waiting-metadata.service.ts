@@ -1,16 +1,21 @@
 import { type RawBuilder, sql } from 'kysely';
-import { lockOfConversation } from '../../events.ts';
 import { rows } from '../../statement.ts';
 import type { Tx } from '../../transaction.ts';
 import type { Metadata } from './metadata.service.ts';
 
 /**
- * First statement of a result's transaction: shares the lock that metadata without a subject takes alone, so that nothing is
- * kept as "not there yet" beside us, and then takes that of the conversation.
+ * First statement of a transaction that writes results: shares the lock of each source that metadata without a subject takes
+ * alone, so that nothing is kept as "not there yet" beside us, and then takes those of the conversations. Always in the
+ * order that an ingest has.
  */
-export function lockForResult(source: string, conversationId: string): RawBuilder<unknown> {
-  return sql`select l.ok from (select pg_advisory_xact_lock_shared(8, hashtext(${source}))::text = '' ok offset 0) s
-        cross join lateral (${lockOfConversation(conversationId)}) l where s.ok`;
+export function lockForResults(sources: readonly string[], conversationIds: readonly string[]): RawBuilder<unknown> {
+  return sql`select case class when 8 then pg_advisory_xact_lock_shared(class, key) else pg_advisory_xact_lock(class, key) end
+        from (
+          select class, key from (
+            select 8 class, hashtext(s) key from unnest(${[...sources]}::text[]) s
+            union all
+            select 7, hashtext(c::text) & 1023 from unnest(${[...conversationIds]}::uuid[]) c) wanted
+          group by class, key order by class desc, key) locks`;
 }
 
 /** Part of a larger statement: a row where metadata waits for a message of this id. */

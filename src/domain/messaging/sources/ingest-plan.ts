@@ -1,7 +1,7 @@
 import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
+import type { Outcome } from '../../group-commit.ts';
 import { newId } from '../../ids.ts';
 import { type ContactNaming, contactNaming } from '../metadata/metadata.service.ts';
-import type { Outcome } from './group-commit.ts';
 import type { IngestEntry, IngestItem, PreparedMessage } from './ingest-batch.ts';
 import { type MetadataPlan, mergeBatch, planMerges, takeWaiting } from './ingest-metadata.ts';
 import { type IngestState, type KnownConversation, metadataKey, pairKey, storedMessage } from './ingest-state.ts';

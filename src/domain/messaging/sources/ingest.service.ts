@@ -2,12 +2,12 @@ import { setImmediate as othersFirst } from 'node:timers/promises';
 import { allow, sourceOf } from '../../access.ts';
 import type { Core, Ctx } from '../../context.ts';
 import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
+import { GroupCommit, mayBeOneEntrysFault, type Outcome } from '../../group-commit.ts';
 import { sourceThingId } from '../../ids.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
 import { inSharedSpan, tracePlace } from '../../tracing.ts';
 import { inFlights, Overtaken } from '../../transaction.ts';
 import { reservedKeyForSource } from '../metadata/metadata.service.ts';
-import { GroupCommit, mayBeOneEntrysFault, type Outcome } from './group-commit.ts';
 import type {
   IngestBatch,
   IngestEntry,

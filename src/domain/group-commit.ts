@@ -1,5 +1,5 @@
-import { InvalidInput, Unavailable } from '../../errors.ts';
-import { sqlState } from '../../transaction.ts';
+import { InvalidInput, Unavailable } from './errors.ts';
+import { sqlState } from './transaction.ts';
 
 /** What became of one entry of a group. */
 export type Outcome<Result> = { ok: true; value: Result } | { ok: false; error: unknown };
