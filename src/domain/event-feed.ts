@@ -117,6 +117,8 @@ class Feed implements EventFeed {
       for (const listener of this.#listeners) listener.events(batch);
     }
     if (batch.length === feedBatch) return 0;
+    // More may follow at once: whether something waits is asked when nothing came.
+    if (batch.length > 0) return lookAgainMs;
     return (await hasUnsafeEvents(this.#core, this.position)) ? lookAgainMs : pollMs;
   }
 

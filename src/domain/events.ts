@@ -51,22 +51,19 @@ export function insertEvents(events: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`insert into event (conversation_id, kind, payload) ${events}`;
 }
 
-/** The lock of one conversation as part of a larger statement that changes it: a select of one row, `ok`. */
-export function lockOfConversation(conversationId: string): RawBuilder<unknown> {
-  return sql`select pg_advisory_xact_lock(7, hashtext(${conversationId}::uuid::text) & 1023)::text = '' ok`;
-}
-
 /**
  * First statement of each transaction that writes events of conversations. The transaction has no id yet, so within
  * one conversation the order of ids is the order of these locks (lanes-and-events, trap 4). Folded to 1,024 keys to
  * keep the lock table small.
  */
 export async function lockConversations(tx: Tx, conversationIds: string[]): Promise<void> {
-  await rows(
-    tx.em,
-    sql`select pg_advisory_xact_lock(7, k) from (
-          select distinct hashtext(c::text) & 1023 k from unnest(${conversationIds}::uuid[]) c order by 1) s`,
-  );
+  await rows(tx.em, locksOfConversations(conversationIds));
+}
+
+/** The same as a statement. */
+export function locksOfConversations(conversationIds: readonly string[]): RawBuilder<unknown> {
+  return sql`select pg_advisory_xact_lock(7, k) from (
+          select distinct hashtext(c::text) & 1023 k from unnest(${[...conversationIds]}::uuid[]) c order by 1) s`;
 }
 
 interface EventRow {

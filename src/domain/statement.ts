@@ -35,6 +35,25 @@ export async function readRows<Row>(ctx: Ctx, statement: RawBuilder<Row>): Promi
   return 'hints' in ctx ? rows(ctx.em, statement) : runStatement(ctx.core, statement);
 }
 
+const texts = new Map<string, string>();
+
+/**
+ * The same for a statement whose text depends on nothing but `key`: it is put together once.
+ *
+ * @param parameters the values in the order in which the statement binds them
+ */
+export async function readFixed<Row>(
+  ctx: Ctx,
+  { key, parameters, build }: { key: string; parameters: readonly unknown[]; build: () => RawBuilder<Row> },
+): Promise<Row[]> {
+  let text = texts.get(key);
+  if (text === undefined) {
+    text = compiled(build()).sql;
+    texts.set(key, text);
+  }
+  return ctx.core.sql.run<Row>({ sql: text, parameters });
+}
+
 /** A statement as a transaction of its own. */
 export async function runStatement<Row>(core: Core, statement: RawBuilder<Row>): Promise<Row[]> {
   return core.sql.run<Row>(compiled(statement));

@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { RawBuilder } from 'kysely';
 import { type Core, type Ctx, type WakeupTopic, withEm } from './context.ts';
-import { compiled, rows, runStatement } from './statement.ts';
+import { compiled } from './statement.ts';
 
 /** A context inside a transaction. What others must hear of is noted in `hints` and told after the commit. */
 export interface Tx extends Ctx {
@@ -43,20 +43,9 @@ export function transaction<T>(ctx: Ctx, work: (tx: Tx) => Promise<T>): Promise<
 }
 
 /**
- * A change that is one statement is a transaction by itself, without the ways there and back for its begin and its end. The
- * same promises; inside a transaction it is part of that.
+ * The same promises for a change whose statements are known beforehand: they go to the database together, and each sees what
+ * the ones before it locked. The rows of each.
  */
-export async function changeAtOnce<Row>(ctx: Ctx, statement: RawBuilder<Row>, hints: WakeupTopic[]): Promise<Row[]> {
-  if (isTx(ctx)) {
-    for (const topic of hints) ctx.hints.add(topic);
-    return rows(ctx.em, statement);
-  }
-  const found = await retrying(() => runStatement(ctx.core, statement));
-  for (const topic of hints) ctx.core.wakeups.hint(topic);
-  return found;
-}
-
-/** The same for several statements, each of which sees what the ones before it locked. The rows of each. */
 export async function changeTogether(
   core: Core,
   statements: readonly RawBuilder<unknown>[],
@@ -87,7 +76,7 @@ export function inFlights<T>(core: Core, work: (send: Send, hints: Set<WakeupTop
   });
 }
 
-function isTx(ctx: Ctx): ctx is Tx {
+export function isTx(ctx: Ctx): ctx is Tx {
   return 'hints' in ctx;
 }
 

@@ -1,14 +1,15 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import { allow, userIdOf } from '../../access.ts';
-import type { Ctx } from '../../context.ts';
+import type { Core, Ctx } from '../../context.ts';
 import { Conflict, Forbidden, IdempotencyMismatch, InvalidInput, NotFound, TooLarge } from '../../errors.ts';
-import { appendEvents, insertEvents, lockConversations, lockOfConversation } from '../../events.ts';
+import { appendEvents, insertEvents, lockConversations, locksOfConversations } from '../../events.ts';
+import { GroupCommit, mayBeOneEntrysFault, type Outcome } from '../../group-commit.ts';
 import { newId } from '../../ids.ts';
 import { insertWakes, wakeLaneNow } from '../../jobs.ts';
 import { sha256Hex } from '../../secrets.ts';
 import { readRows, rows } from '../../statement.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
-import { changeAtOnce, type Tx, transaction } from '../../transaction.ts';
+import { changeTogether, isTx, type Tx, transaction } from '../../transaction.ts';
 import { Message } from './message.entity.ts';
 import { findMessages, type LoadedMessage } from './message.service.ts';
 
@@ -91,35 +92,44 @@ async function earlierResult(
 /** What of a message changes with its delivery, as it is at first. */
 const asTaken = { sourceMessageId: null, deliveryState: 'PENDING', failure: null, metadata: {} } as const;
 
-/** One statement: the conversation's lock, its place for the message, the message, the event and the wake-up. */
+interface Taking {
+  conversationId: string;
+  content: unknown;
+  id: string;
+  senderId: string;
+  sentAt: Date;
+}
+
+interface Taken {
+  sequence: number;
+  source: string;
+}
+
+const groups = new WeakMap<Core, GroupCommit<Taking, Taken | undefined>>();
+const groupLimits = { group: 32, queue: 10_000, atOnce: 2, answerMs: 4_500 };
+
+/** Messages that come while others are written share the next transaction; each is answered when that is durable. */
+function groupOf(core: Core): GroupCommit<Taking, Taken | undefined> {
+  const group =
+    groups.get(core) ?? new GroupCommit((takings) => takeGroup(core, takings), groupLimits, mayBeOneEntrysFault);
+  groups.set(core, group);
+  return group;
+}
+
+async function takeGroup(core: Core, takings: Taking[]): Promise<Outcome<Taken | undefined>[]> {
+  const locks = locksOfConversations(takings.map(({ conversationId }) => conversationId));
+  const found = await changeTogether(core, [locks, ...takings.map(take)], ['event', 'lane']);
+  return found.slice(1).map(([taken]) => ({ ok: true, value: taken as Taken | undefined }));
+}
+
 async function append(
   ctx: Ctx,
   { conversationId, content }: NewMessage,
   { id, senderId }: { id: string; senderId: string },
 ): Promise<LoadedMessage> {
   const sentAt = ctx.now();
-  const at = sql`${sentAt.toISOString()}::timestamptz`;
-  const [taken] = await changeAtOnce(
-    ctx,
-    sql<{ sequence: number; source: string }>`
-      with locked as materialized (${lockOfConversation(conversationId)}),
-      place as (
-        update conversation c set next_sequence = c.next_sequence + 1, message_count = c.message_count + 1,
-          last_message_id = case when c.last_message_at <= ${at} then ${id}::uuid else c.last_message_id end,
-          last_message_at = greatest(c.last_message_at, ${at}), updated_at = now()
-        from channel h, locked
-        where locked.ok and c.id = ${conversationId}::uuid and h.id = c.channel_id and h.connected
-        returning c.id, c.next_sequence - 1 sequence, c.source),
-      stored as (
-        insert into message (id, conversation_id, source, sequence, from_contact, sender_type, sender_id, content,
-          delivery_state, sent_at, created_at)
-        select ${id}::uuid, id, source, sequence, false, 'USER', ${senderId}, ${JSON.stringify(content)}::jsonb, 'PENDING',
-          ${at}, ${at} from place),
-      logged as (${insertEvents(sql`select id, 'message.created', jsonb_build_object('messageId', ${id}::text) from place`)}),
-      woken as (${insertWakes(sql`select ${conversationLane}, id, source, now() from place`)})
-      select sequence, source::text from place`,
-    ['event', 'lane'],
-  );
+  const taking = { conversationId, content, id, senderId, sentAt };
+  const taken = isTx(ctx) ? await takeWithin(ctx, taking) : await groupOf(ctx.core).join(taking, 1);
   if (!taken) throw await whyNot(ctx, conversationId);
   return {
     ...asTaken,
@@ -136,6 +146,32 @@ async function append(
     sentAt,
     createdAt: sentAt,
   };
+}
+
+async function takeWithin(tx: Tx, taking: Taking): Promise<Taken | undefined> {
+  tx.hints.add('event').add('lane');
+  const [taken] = await rows(tx.em, take(taking));
+  return taken;
+}
+
+/** One statement under the conversation's lock: its place for the message, the message, the event and the wake-up. */
+function take({ conversationId, content, id, senderId, sentAt }: Taking): RawBuilder<Taken> {
+  const at = sql`${sentAt.toISOString()}::timestamptz`;
+  return sql<Taken>`
+    with place as (
+      update conversation c set next_sequence = c.next_sequence + 1, message_count = c.message_count + 1,
+        last_message_id = case when c.last_message_at <= ${at} then ${id}::uuid else c.last_message_id end,
+        last_message_at = greatest(c.last_message_at, ${at}), updated_at = now()
+      from channel h where c.id = ${conversationId}::uuid and h.id = c.channel_id and h.connected
+      returning c.id, c.next_sequence - 1 sequence, c.source),
+    stored as (
+      insert into message (id, conversation_id, source, sequence, from_contact, sender_type, sender_id, content,
+        delivery_state, sent_at, created_at)
+      select ${id}::uuid, id, source, sequence, false, 'USER', ${senderId}, ${JSON.stringify(content)}::jsonb, 'PENDING',
+        ${at}, ${at} from place),
+    logged as (${insertEvents(sql`select id, 'message.created', jsonb_build_object('messageId', ${id}::text) from place`)}),
+    woken as (${insertWakes(sql`select ${conversationLane}, id, source, now() from place`)})
+    select sequence, source::text from place`;
 }
 
 async function whyNot(ctx: Ctx, conversationId: string): Promise<NotFound | Forbidden> {

@@ -14,7 +14,7 @@ import {
   toPage,
   unknownCursor,
 } from '../../paging.ts';
-import { readRows } from '../../statement.ts';
+import { readFixed, readRows } from '../../statement.ts';
 import { type ContactColumns, contactColumns, toContact } from '../contacts/contact.service.ts';
 import { findSourcesById } from '../sources/source.service.ts';
 import { type LoadedMessage, type MessageColumns, messageColumns, toMessage, withSender } from './message-rows.ts';
@@ -124,6 +124,18 @@ interface ConversationPageColumns extends Nullable<MessageColumns>, ContactColum
   c_message_count: number;
 }
 
+function pageWithConversation(
+  conversationId: string,
+  window: PageWindow,
+  start: Start,
+): RawBuilder<ConversationPageColumns> {
+  const direction = window.backwards ? sql`desc` : sql`asc`;
+  return sql<ConversationPageColumns>`select c.source c_source, c.message_count c_message_count, ${contactColumns}, m.*
+        from conversation c left join contact p on p.id = c.contact_id
+        left join lateral (${pageOf(window, start)}) m on true
+        where c.id = ${conversationId}::uuid order by m.m_sent_at ${direction}, m.m_sequence ${direction}`;
+}
+
 /** @returns null for an unknown conversation @throws InvalidInput sizes, combinations, cursors */
 export async function findMessagesOf(
   ctx: Ctx,
@@ -133,14 +145,11 @@ export async function findMessagesOf(
   allow(ctx, 'conversation');
   const window = pageWindow('messages', request);
   const start = window.place ? await startAt(ctx, [conversationId], window.place, window.backwards) : fromTheEnd;
-  const direction = window.backwards ? sql`desc` : sql`asc`;
-  const found = await readRows(
-    ctx,
-    sql<ConversationPageColumns>`select c.source c_source, c.message_count c_message_count, ${contactColumns}, m.*
-        from conversation c left join contact p on p.id = c.contact_id
-        left join lateral (${pageOf(window, start)}) m on true
-        where c.id = ${conversationId}::uuid order by m.m_sent_at ${direction}, m.m_sequence ${direction}`,
-  );
+  const build = () => pageWithConversation(conversationId, window, start);
+  const isFirst = start === fromTheEnd && !window.backwards;
+  const found = isFirst
+    ? await readFixed(ctx, { key: `messages ${window.limit}`, parameters: [conversationId], build })
+    : await readRows(ctx, build());
   const [first] = found;
   if (!first) return null;
   const [source] = await findSourcesById(ctx, [first.c_source]);

@@ -178,17 +178,17 @@ plainFields<LoadedMessage>('Message', {
 function senderOf(
   { senderType, senderId, source, sender }: LoadedMessage,
   _args: never,
-  { loaders }: GraphCtx,
+  ctx: GraphCtx,
 ): ShownSender | null | Promise<ShownSender | null> {
   switch (senderType) {
     case 'CONTACT':
       return sender
         ? named('Contact', sender)
-        : loaders.contact.load(senderId).then((found) => named('Contact', found));
+        : ctx.loaders.contact.load(senderId).then((found) => named('Contact', found));
     case 'USER':
-      return loaders.user.load(senderId).then((found) => named('User', found));
+      return ctx.loaders.user.load(senderId).then((found) => named('User', found));
     case 'SOURCE':
-      return sender ? named('Source', sender) : loaders.source.load(source).then((found) => named('Source', found));
+      return sender ? named('Source', sender) : ctx.loaders.source.load(source).then((found) => named('Source', found));
     default:
       return null;
   }
