@@ -24,7 +24,9 @@ export class StreamCounter {
   readonly joined: Promise<void>;
   readonly closed: Promise<number>;
   readonly #socket: WebSocket;
-  readonly #hash = createHash('sha256');
+  /** What came last. */
+  last: Buffer = Buffer.alloc(0);
+  #hash = createHash('sha256');
 
   constructor(wsUrl: string, { token, query, variables = {} }: Stream) {
     this.#socket = new WebSocket(wsUrl, 'graphql-transport-ws', { perMessageDeflate: false });
@@ -40,6 +42,7 @@ export class StreamCounter {
       if (begin.includes('"type":"next"')) {
         this.arrivals.push(performance.now());
         this.#hash.update(data);
+        this.last = data;
       } else if (begin.includes('connection_ack')) {
         send({ id: '1', type: 'subscribe', payload: { query, variables } });
         joined.resolve();
@@ -54,7 +57,12 @@ export class StreamCounter {
     open.add(this);
   }
 
-  /** Of all that came so far, in order. */
+  /** The digest is of what comes from now on: nobody is told when a subscription begins. */
+  startDigest(): void {
+    this.#hash = createHash('sha256');
+  }
+
+  /** Of all that came since, in order. */
   get digest(): string {
     return this.#hash.copy().digest('hex');
   }
