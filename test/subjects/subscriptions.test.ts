@@ -213,8 +213,9 @@ describe('subscriptions', () => {
       const id = socket.start(inbox, { after });
       await until(async () => socket.about(id).length >= Math.min(wanted, 300 - heard.length));
       socket.close();
+      // What came beyond is forgotten, as with a client that ends on the way.
       const events = socket.about(id).map(({ payload }) => payload.data.inbox);
-      heard.push(...events);
+      heard.push(...events.slice(0, wanted));
       after = heard.at(-1).cursor;
     }
     await Promise.all(writers);
