@@ -61,6 +61,21 @@ function isStale(error: pg.DatabaseError): boolean {
 
 const begin: Statement = { sql: 'begin', parameters: [] };
 const commit: Statement = { sql: 'commit', parameters: [] };
+const rollback: Statement = { sql: 'rollback', parameters: [] };
+/** A begin that the server has forgotten would leave the statements behind it without a transaction. */
+const unprepared = new Set([begin, commit, rollback].map(({ sql }) => sql));
+
+interface Query {
+  text: string;
+  values: unknown[];
+  name: string | undefined;
+  rowMode?: 'array';
+}
+
+function rowsOf<Row>(text: string, answer: unknown): Row[] {
+  const { rows, fields } = answer as pg.QueryArrayResult;
+  return readable<Row>(text, rows, fields);
+}
 
 type Send = (...args: unknown[]) => unknown;
 
@@ -87,18 +102,14 @@ export class DatabaseClient extends pg.Client {
     const [text, values] = args;
     // The others, with a callback or a cursor, are no business of Kysely's transactions.
     if (typeof text !== 'string' || !Array.isArray(values) || args.length > 2) return this.#send(...args);
-    return this.#answer(text, values, values.length > 0 ? nameOf(text) : undefined);
+    const name = values.length > 0 ? nameOf(text) : undefined;
+    return inStatementSpan(text, () => this.#askAgain({ text, values, name }));
   }
 
   /** The same for a text that has no values inside either way. */
-  async run<Row>(text: string, values: readonly unknown[]): Promise<Row[]> {
-    const { rows, fields } = (await this.#answer(
-      text,
-      values as unknown[],
-      nameOf(text),
-      'array',
-    )) as pg.QueryArrayResult;
-    return readable<Row>(text, rows, fields);
+  async run<Row>({ sql: text, parameters }: Statement): Promise<Row[]> {
+    const query = { text, values: parameters as unknown[], name: nameOf(text), rowMode: 'array' as const };
+    return rowsOf<Row>(text, await inStatementSpan(text, () => this.#askAgain(query)));
   }
 
   /** One transaction, sent at once and answered at once. Throws what the first that failed was refused for. */
@@ -118,12 +129,11 @@ export class DatabaseClient extends pg.Client {
         hasBegun = true;
         return (await this.#flight([begin, ...statements])).slice(1);
       });
-      if (hasBegun) await this.#answer('commit', [], undefined);
+      if (hasBegun) await this.#flight([commit]);
       return result;
     } catch (error) {
       // Where it cannot be rolled back the connection leaves the pool.
-      if (hasBegun && this.getTransactionStatus() !== 'I')
-        await this.#answer('rollback', [], undefined).catch(() => undefined);
+      if (hasBegun && this.getTransactionStatus() !== 'I') await this.#flight([rollback]).catch(() => undefined);
       throw error;
     }
   }
@@ -132,7 +142,7 @@ export class DatabaseClient extends pg.Client {
   async #flight(statements: readonly Statement[]): Promise<unknown[][]> {
     const { stream } = (this as unknown as { connection: { stream: Writable } }).connection;
     stream.cork();
-    const answers = statements.map(({ sql, parameters }) => this.run(sql, parameters));
+    const answers = statements.map((statement) => this.#part(statement));
     stream.uncork();
     const settled = await Promise.allSettled(answers);
     const refused = settled.find((one) => one.status === 'rejected');
@@ -140,27 +150,32 @@ export class DatabaseClient extends pg.Client {
     return Promise.all(answers);
   }
 
-  #answer(text: string, values: unknown[], name: string | undefined, rowMode?: 'array'): Promise<unknown> {
-    return inStatementSpan(text, () => this.#ask({ text, values, name, rowMode }));
+  /** Never asked again by itself: by then the transaction around it may be over. */
+  async #part({ sql: text, parameters }: Statement): Promise<unknown[]> {
+    const name = unprepared.has(text) ? undefined : nameOf(text);
+    const query = { text, values: parameters as unknown[], name, rowMode: 'array' as const };
+    return rowsOf(text, await inStatementSpan(text, () => this.#ask(query)));
   }
 
-  async #ask(query: {
-    text: string;
-    values: unknown[];
-    name: string | undefined;
-    rowMode?: 'array';
-  }): Promise<unknown> {
+  async #askAgain(query: Query): Promise<unknown> {
+    try {
+      return await this.#ask(query);
+    } catch (error) {
+      // Inside a transaction it is lost already: `transaction` runs it again.
+      const isAlone = this.getTransactionStatus() === 'I';
+      if (!query.name || !isAlone || !isStale(error as pg.DatabaseError)) throw error;
+      return this.#ask({ ...query, name: undefined });
+    }
+  }
+
+  async #ask(query: Query): Promise<unknown> {
     const { text, name } = query;
     if (name) this.#generation ??= generation;
     const ofGeneration = generation;
     try {
       return await this.#send(query);
     } catch (error) {
-      if (name && isStale(error as pg.DatabaseError)) {
-        if (ofGeneration === generation) startOver();
-        // Inside a transaction it is lost already: `transaction` runs it again.
-        if (this.getTransactionStatus() === 'I') return this.#send({ ...query, name: undefined });
-      }
+      if (name && isStale(error as pg.DatabaseError) && ofGeneration === generation) startOver();
       if ((error as Error).message === 'Query read timeout') void this.end();
       if (leavesUnknownState.test(text)) this.#leavePool(error as Error);
       throw error;

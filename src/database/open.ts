@@ -99,7 +99,7 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
     orm,
     em,
     sql: {
-      run: <Row>({ sql, parameters }: Statement) => lend((client) => client.run<Row>(sql, parameters)),
+      run: <Row>(statement: Statement) => lend((client) => client.run<Row>(statement)),
       runTogether: (statements) => lend((client) => client.runTogether(statements)),
       inFlights: (work) => lend((client) => client.inFlights(work)),
     },

@@ -151,16 +151,13 @@ async function writeMessage(tx: Tx, result: Result, keepsId: boolean): Promise<v
   const state = delivery.state === 'DELIVERED' ? 'DELIVERED' : waitMs === undefined ? 'FAILED' : 'PENDING';
   const theirs = delivery.state === 'DELIVERED' && keepsId ? delivery.sourceMessageId : null;
   // Read again: the source may have told facts about it, or the person taken it up anew, while the call was out.
-  const [present] = await rows<{ metadata: Metadata; waiting: Metadata | null }>(
+  const [present] = await rows<{ metadata: Metadata }>(
     tx.em,
-    sql`select metadata, (select w.metadata from waiting_metadata w
-            where w.source = ${pending.source}::uuid and w.namespace = 'message' and w.subject_id = ${theirs}) waiting
-        from message
+    sql`select metadata from message
         where id = ${id}::uuid and conversation_id = ${conversationId}::uuid and delivery_state = 'PENDING'
         for no key update`,
   );
-  const waited =
-    present?.waiting && theirs !== null ? await takeWaitingMetadata(tx, pending.source, theirs) : undefined;
+  const waited = present && theirs !== null ? await takeWaitingMetadata(tx, pending.source, theirs) : undefined;
   const metadata = present && mergeMetadata(metadataAfter(present.metadata, delivery, state), waited ?? {});
   await rows(
     tx.em,
