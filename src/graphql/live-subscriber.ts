@@ -7,10 +7,12 @@ export interface PreparedResult {
 }
 
 /**
- * How far a subscriber may fall behind before its socket is closed; it comes back with its cursor. `stallMs`: how long
- * it may take nothing of the past that waits for it.
+ * How far a subscriber may fall behind what happens before its socket is closed; it comes back with its cursor.
+ * `stallMs`: how long it may take nothing of the past that waits for it.
  */
 export const subscriberLimits = { events: 1_000, bytes: 4 * 1024 * 1024, stallMs: 15_000 } as const;
+/** What of the past may wait for a client before the replay waits for it. */
+const pastLimits = { events: 100, bytes: 1024 * 1024 } as const;
 
 export interface SubscriberHooks {
   /** It listens no longer. Called once. */
@@ -50,6 +52,11 @@ export class Subscriber implements AsyncIterableIterator<PreparedResult, undefin
     return this.#ended;
   }
 
+  /** Enough of the past waits for the client: `drained` comes before more of it. */
+  get hasEnough(): boolean {
+    return this.backlog >= pastLimits.events || this.#bytes >= pastLimits.bytes;
+  }
+
   /** Results that wait for the client. */
   get backlog(): number {
     return this.#queue ? this.#queue.length - this.#head : 0;
@@ -69,15 +76,14 @@ export class Subscriber implements AsyncIterableIterator<PreparedResult, undefin
 
   push(result: PreparedResult): void {
     if (this.#ended) return;
-    if (!this.#held) {
-      this.pushPast(result);
-      return;
-    }
-    this.#held.push(result);
-    this.#heldBytes += result.json.length;
+    if (this.#held) {
+      this.#held.push(result);
+      this.#heldBytes += result.json.length;
+    } else this.pushPast(result);
     this.#checkBounds();
   }
 
+  /** Without a bound: who replays the past looks at `hasEnough`. */
   pushPast(result: PreparedResult): void {
     if (this.#ended) return;
     const waiting = this.#waiting;
@@ -89,7 +95,6 @@ export class Subscriber implements AsyncIterableIterator<PreparedResult, undefin
     this.#queue ??= [];
     this.#queue.push(result);
     this.#bytes += result.json.length;
-    this.#checkBounds();
   }
 
   /** Resolves when the client has taken everything, or left; one that takes nothing for `stallMs` is given up. */

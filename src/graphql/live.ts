@@ -66,8 +66,6 @@ const maxReplay = 50_000;
 const maxReplays = 8;
 /** How many of them may be of one user. */
 const maxReplaysOfUser = 2;
-/** Past results that may wait for a client before the replay waits for it. */
-const replayBacklog = 100;
 
 /**
  * Groups subscribers by document, variables and role, and gives each event to each group once: one question to
@@ -268,7 +266,7 @@ class LiveGroups implements Live {
         .slice(from, from + sideBySide)
         .map((event) => renderEvent(group.query, member.principal, event, epoch, shared, () => !member.ended));
       for (const result of await Promise.all(rendered)) if (result) member.pushPast(result);
-      if (member.backlog >= replayBacklog) await slot.aside(() => member.drained());
+      if (member.hasEnough) await slot.aside(() => member.drained());
     }
   }
 

@@ -9,7 +9,6 @@ import { appendEvents, type DomainEvent } from '../../src/domain/events.ts';
 import { rows } from '../../src/domain/statement.ts';
 import { transaction } from '../../src/domain/transaction.ts';
 import { FairSlots } from '../../src/graphql/live-slots.ts';
-import { Subscriber, subscriberLimits } from '../../src/graphql/live-subscriber.ts';
 import { Connection } from '../../src/server/socket-connection.ts';
 import { startApp } from '../support/app.ts';
 
@@ -365,71 +364,6 @@ describe('slots of replays', () => {
   });
 
   const settle = () => new Promise((resolve) => setImmediate(resolve));
-});
-
-describe('a slow subscriber', () => {
-  const slow = () => {
-    let overflows = 0;
-    let ends = 0;
-    const subscriber = new Subscriber(
-      { kind: 'anonymous' },
-      { txid: 0n, id: 0n },
-      { onEnd: () => (ends += 1), onOverflow: () => (overflows += 1) },
-    );
-    return { subscriber, overflows: () => overflows, ends: () => ends };
-  };
-
-  it('is given up past 1,000 events', () => {
-    const { subscriber, overflows, ends } = slow();
-    for (let index = 0; index < subscriberLimits.events; index += 1) subscriber.push({ json: '{}' });
-    expect(overflows()).toBe(0);
-    subscriber.push({ json: '{}' });
-    subscriber.push({ json: '{}' });
-    expect([overflows(), ends(), subscriber.backlog]).toEqual([1, 1, 0]);
-  });
-
-  it('is given up past 4 MiB, replayed and new ones together', () => {
-    const { subscriber, overflows } = slow();
-    const json = 'x'.repeat(1024 * 1024);
-    subscriber.hold();
-    for (let index = 0; index < 2; index += 1) subscriber.pushPast({ json });
-    for (let index = 0; index < 2; index += 1) subscriber.push({ json });
-    expect(overflows()).toBe(0);
-    subscriber.push({ json });
-    expect(overflows()).toBe(1);
-  });
-
-  it('is given up when it takes nothing of the past any more', async () => {
-    const { subscriber, overflows } = slow();
-    for (let index = 0; index < 3; index += 1) subscriber.pushPast({ json: '{}' });
-    await subscriber.drained(20);
-    expect([overflows(), subscriber.ended]).toEqual([1, true]);
-  });
-
-  it('may take its time as long as it takes something', async () => {
-    const { subscriber, overflows } = slow();
-    for (let index = 0; index < 3; index += 1) subscriber.pushPast({ json: '{}' });
-    const drained = subscriber.drained(60_000);
-    for (let index = 0; index < 3; index += 1) await subscriber.next();
-    await drained;
-    expect([overflows(), subscriber.ended]).toEqual([0, false]);
-  });
-
-  it('gets everything in order, and a waiting `next` ends with `return`', async () => {
-    const { subscriber, ends } = slow();
-    subscriber.hold();
-    subscriber.push({ json: '3' });
-    subscriber.pushPast({ json: '1' });
-    subscriber.pushPast({ json: '2' });
-    subscriber.release();
-    const taken = [];
-    for (let index = 0; index < 3; index += 1) taken.push((await subscriber.next()).value?.json);
-    expect(taken).toEqual(['1', '2', '3']);
-    const waiting = subscriber.next();
-    await subscriber.return();
-    expect(await waiting).toEqual({ value: undefined, done: true });
-    expect(ends()).toBe(1);
-  });
 });
 
 function cursorsOf(socket: RawSocket, id: string): string[] {

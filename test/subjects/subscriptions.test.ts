@@ -282,6 +282,24 @@ describe('subscriptions', () => {
     expect(sequences).toEqual(Array.from({ length: pouring }, (_, index) => index + 2));
   });
 
+  it('of the past wait for a client that reads late, however large the messages are', async () => {
+    const source = await app.make.source();
+    const conversation = await app.make.conversation({ source });
+    const after = await cursorNow();
+    const poured = await pour(source, conversation.place);
+    const variables = { id: conversation.id, after };
+    const late = await slowSocket(app.wsUrl, (await app.make.user({ role: 'AGENT' })).token);
+    late.ws.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query: conversationStream, variables } }));
+    // Who reads has heard everything: by then the server has read as far ahead for the other as it ever will.
+    await hear(conversationStream, poured, variables);
+
+    late.ws.resume();
+    const closed = new Promise<number>((resolve) => late.ws.once('close', resolve));
+    const heard = until(async () => late.events.length === poured || undefined);
+    expect(await Promise.race([heard, closed])).toBe(true);
+    late.ws.terminate();
+  });
+
   it('of clients that do not read hold up nobody who resumes', async () => {
     const source = await app.make.source();
     const conversation = await app.make.conversation({ source });

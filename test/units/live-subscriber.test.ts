@@ -45,6 +45,41 @@ describe('a subscriber', () => {
     expect(await take(subscriber, 3)).toEqual(['1', '2', '3']);
   });
 
+  it('may have as much before it as the limits say, replayed and new together', () => {
+    const many = subscribe();
+    for (let n = 0; n < subscriberLimits.events; n += 1) many.subscriber.push(result(n));
+    const large = subscribe();
+    large.subscriber.hold();
+    for (let n = 0; n < 2; n += 1) large.subscriber.pushPast({ json: 'x'.repeat(1024 * 1024) });
+    for (let n = 0; n < 2; n += 1) large.subscriber.push({ json: 'x'.repeat(1024 * 1024) });
+    expect([many.heard.overflowed, large.heard.overflowed]).toEqual([0, 0]);
+    many.subscriber.push(result(0));
+    large.subscriber.push(result(0));
+    expect([many.heard.overflowed, large.heard.overflowed]).toEqual([1, 1]);
+  });
+
+  it('has enough of its past by number or by bytes, and is never given up for it', async () => {
+    const many = subscribe();
+    const large = subscribe();
+    for (let n = 0; n < 99; n += 1) many.subscriber.pushPast(result(n));
+    large.subscriber.pushPast(result(0, 1000));
+    expect([many.subscriber.hasEnough, large.subscriber.hasEnough]).toEqual([false, false]);
+    many.subscriber.pushPast(result(99));
+    for (let n = 0; n < 6; n += 1) large.subscriber.pushPast(result(n, 1024 * 1024));
+    expect([many.subscriber.hasEnough, large.subscriber.hasEnough]).toEqual([true, true]);
+    expect([many.heard.overflowed, large.heard.overflowed]).toEqual([0, 0]);
+    await take(many.subscriber, 100);
+    expect(many.subscriber.hasEnough).toBe(false);
+  });
+
+  it('whose socket waits hears of the end when it leaves', async () => {
+    const { subscriber, heard } = subscribe();
+    const waiting = subscriber.next();
+    await subscriber.return();
+    expect(await waiting).toEqual({ value: undefined, done: true });
+    expect(heard).toEqual({ ended: 1, overflowed: 0 });
+  });
+
   it.each<[string, (subscriber: Subscriber) => void]>([
     ['events', (one) => Array.from({ length: subscriberLimits.events + 1 }, (_none, n) => one.push(result(n)))],
     ['bytes', (one) => Array.from({ length: 5 }, (_none, n) => one.push(result(n, 1024 * 1024)))],
