@@ -59,6 +59,8 @@ export interface HttpServer {
 
 /** A connection that says nothing for so long is closed. Together below 15 s, with the interval of the check. */
 const times = { headersMs: 10_000, requestMs: 12_000, idleMs: 12_000, keepAliveMs: 10_000, checkMs: 2_000 } as const;
+/** So many may come between two turns of the event loop: all clients of a process that was away come back together. */
+const waitingConnections = 4_096;
 const maxHeaderBytes = 16 * 1024;
 const maxHeaders = 200;
 const stopMs = 10_000;
@@ -171,7 +173,8 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
 
   return {
     async listen() {
-      await app.listen({ host: core.settings.host, port: core.settings.port, listenTextResolver: () => 'listening' });
+      const { host, port } = core.settings;
+      await app.listen({ host, port, backlog: waitingConnections, listenTextResolver: () => 'listening' });
       return (app.server.address() as AddressInfo).port;
     },
     async stop(lingerMs = 0) {

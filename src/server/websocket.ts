@@ -39,8 +39,11 @@ export interface Sockets extends SocketCounts {
 /** Subscriptions and running operations of one socket. */
 const maxSubscriptions = 100;
 const initWaitMs = 3_000;
-/** Each socket is pinged once in so many seconds, a part of them each second. */
-const pingEachSeconds = 12;
+/**
+ * Each socket is pinged once in so many seconds, a part of them each second. Proxies cut what is silent for a minute, or
+ * half of one; ten thousand pings cost more the more often they come.
+ */
+const pingEachSeconds = 25;
 /** The reading of a token may rest on what another process knew a moment ago: look twice. */
 const recheckAfterMs = 2_500;
 const rememberRevokedMs = 10_000;
@@ -250,7 +253,7 @@ class GraphSockets implements Sockets {
     }
   }
 
-  // A twelfth of the sockets each second: ten thousand pings at once would hold everybody up.
+  // A part of the sockets each second: ten thousand pings at once would hold everybody up.
   #ping(): void {
     this.#second = (this.#second + 1) % pingEachSeconds;
     for (const connection of this.#open) {
