@@ -141,12 +141,17 @@ export class DatabaseClient extends pg.Client {
   /** Sent in one write. Each statement has its own answer: behind one that fails the transaction refuses the others. */
   async #flight(statements: readonly Statement[]): Promise<unknown[][]> {
     const { stream } = (this as unknown as { connection: { stream: Writable } }).connection;
+    const ofGeneration = generation;
     stream.cork();
     const answers = statements.map((statement) => this.#part(statement));
     stream.uncork();
     const settled = await Promise.allSettled(answers);
     const refused = settled.find((one) => one.status === 'rejected');
-    if (refused) throw refused.reason;
+    if (refused) {
+      // Only the first one says why: behind it the server takes no preparing, so the others seem forgotten.
+      noteStale(refused.reason, ofGeneration);
+      throw refused.reason;
+    }
     return Promise.all(answers);
   }
 
@@ -158,9 +163,11 @@ export class DatabaseClient extends pg.Client {
   }
 
   async #askAgain(query: Query): Promise<unknown> {
+    const ofGeneration = generation;
     try {
       return await this.#ask(query);
     } catch (error) {
+      if (query.name) noteStale(error, ofGeneration);
       // Inside a transaction it is lost already: `transaction` runs it again.
       const isAlone = this.getTransactionStatus() === 'I';
       if (!query.name || !isAlone || !isStale(error as pg.DatabaseError)) throw error;
@@ -171,11 +178,9 @@ export class DatabaseClient extends pg.Client {
   async #ask(query: Query): Promise<unknown> {
     const { text, name } = query;
     if (name) this.#generation ??= generation;
-    const ofGeneration = generation;
     try {
       return await this.#send(query);
     } catch (error) {
-      if (name && isStale(error as pg.DatabaseError) && ofGeneration === generation) startOver();
       if ((error as Error).message === 'Query read timeout') void this.end();
       if (leavesUnknownState.test(text)) this.#leavePool(error as Error);
       throw error;
@@ -191,4 +196,9 @@ export class DatabaseClient extends pg.Client {
     // Given back with an error the pool never lends it again, so whoever still gives it back does no harm.
     this.release = () => undefined;
   }
+}
+
+/** What the server has forgotten is prepared anew by everybody; once, however many hear of it. */
+function noteStale(error: unknown, ofGeneration: number): void {
+  if (isStale(error as pg.DatabaseError) && ofGeneration === generation) startOver();
 }

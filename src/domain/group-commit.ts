@@ -11,6 +11,8 @@ interface Waiting<Entry, Result> {
   reject(error: unknown): void;
   /** Of its patience. */
   timer?: NodeJS.Timeout;
+  /** It was told 503 and may come again: it must not be done behind its back. */
+  isGivenUp?: boolean;
 }
 
 const programmingErrors = new Set(['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError']);
@@ -28,7 +30,7 @@ export function mayBeOneEntrysFault(error: unknown): boolean {
 /**
  * Group commit: entries that arrive while a transaction runs share the next one, and each is answered only when its
  * transaction is durable. A group that fails by what may be one entry's fault runs again entry by entry, so one bad
- * entry fails alone; by any other fault, such as a database that is away, it fails at once and as a whole.
+ * entry fails alone, without those that have waited too long by then; by any other fault, such as a database that is away, it fails at once and as a whole.
  */
 export class GroupCommit<Entry, Result> {
   private waiting: Waiting<Entry, Result>[] = [];
@@ -65,6 +67,7 @@ export class GroupCommit<Entry, Result> {
       this.waiting.splice(place, 1);
       this.waitingWeight -= one.weight;
     }
+    one.isGivenUp = true;
     one.reject(new Unavailable());
   }
 
@@ -104,6 +107,7 @@ export class GroupCommit<Entry, Result> {
 
   private async runSingly(group: Waiting<Entry, Result>[]): Promise<void> {
     for (const [index, one] of group.entries()) {
+      if (one.isGivenUp) continue;
       try {
         const [outcome] = await this.run([one.entry]);
         settle(outcome!, one);

@@ -315,6 +315,7 @@ async function settle(core: Core, lane: Lane, result: LaneResult): Promise<void>
         sql`update lane set leased_until = null, attempts = 0, due_at = case when version = ${version}
               then now() + make_interval(secs => ${result.inMs / 1000}::float8) else now() end where ${held}`,
       );
+      core.wakeups.hint('lane');
       return;
     case 'retry':
       // A claimed lane has at least one attempt: none means that somebody asked meanwhile to try again at once.

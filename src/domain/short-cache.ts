@@ -1,4 +1,5 @@
 import type { Core } from './context.ts';
+import { perCore } from './per-core.ts';
 
 interface Entry<Value> {
   value: Promise<Value>;
@@ -20,14 +21,7 @@ const largest = 10_000;
  * read the same anew. Failed reads are not kept.
  */
 export function cachedFor<Value>(ms: number): ShortCache<Value> {
-  const caches = new WeakMap<Core, Map<string, Entry<Value>>>();
-  const cacheOf = (core: Core) => {
-    const known = caches.get(core);
-    if (known) return known;
-    const made = new Map<string, Entry<Value>>();
-    caches.set(core, made);
-    return made;
-  };
+  const cacheOf = perCore(() => new Map<string, Entry<Value>>());
   const keep = (core: Core, key: string, value: Promise<Value>) => {
     const cache = cacheOf(core);
     if (cache.size >= largest) cache.clear();

@@ -15,8 +15,8 @@ function isStorableJson(json: string): boolean {
 }
 
 /** What is wrong with a value that a caller wants stored as JSON, or undefined. At most 64 KiB as JSON and 64 levels. */
-export function oversizedJson(value: unknown, json = JSON.stringify(value)): string | undefined {
-  if (Buffer.byteLength(json) > largestJson) return `must be at most ${largestJson} bytes as JSON`;
+export function oversizedJson(value: unknown, json = JSON.stringify(value), most = largestJson): string | undefined {
+  if (Buffer.byteLength(json) > most) return `must be at most ${most} bytes as JSON`;
   if (!isStorableJson(json)) return 'must not contain NUL or half a surrogate pair';
   // Few values have as many brackets as they may have levels: the others are not walked.
   const brackets = json.match(/[[{]/g)?.length ?? 0;

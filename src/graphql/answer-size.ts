@@ -1,17 +1,21 @@
-import { type ExecutionResult, GraphQLError } from 'graphql';
+import { type ExecutionResult, GraphQLError, type OperationTypeNode } from 'graphql';
 import { TooLarge } from '../domain/errors.ts';
 
-/** Characters of one answer as JSON, escapes not counted. A full page of the largest messages is 6.5 million. */
+/**
+ * Characters of one answer as JSON, escapes not counted. The contents of a full page of the largest messages are 6.5 million;
+ * with metadata as large as that it has to be a smaller page.
+ */
 export const longestAnswer = 10_000_000;
 
 /**
  * The result, or TOO_LARGE in its place: aliases and pages within pages make an answer of any size out of stored
  * messages. Measured before it is stringified, in a quarter of the time that takes.
  */
-export function withinSize(result: ExecutionResult): ExecutionResult {
+export function withinSize(result: ExecutionResult, kind: `${OperationTypeNode}`): ExecutionResult {
   if (roomAfter(result.data, longestAnswer) >= 0) return result;
+  const done = kind === 'mutation' ? 'the change is made and need not be sent again, but ' : '';
   const error = new TooLarge(
-    `the answer has more than ${longestAnswer} characters: ask for smaller pages or less fields`,
+    `${done}the answer has more than ${longestAnswer} characters: ask for smaller pages or less fields`,
   );
   return { data: null, errors: [new GraphQLError(error.message, { originalError: error })] };
 }

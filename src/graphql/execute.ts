@@ -130,8 +130,8 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     hidesSchema: !mayReadSchema(core.settings, who.principal),
   });
   const format: Graph['format'] = (errors, who) => errors.map((error) => formatGraphError(error, placeOf(who)));
-  const finish = (executed: ExecutionResult, ctx: GraphCtx): GraphResult => {
-    const result = withinSize(executed);
+  const finish = (executed: ExecutionResult, kind: OperationTypeNode, ctx: GraphCtx): GraphResult => {
+    const result = withinSize(executed, kind);
     if (!result.errors?.length) return { data: result.data };
     const listed = result.data === undefined ? result.errors.slice(0, graphLimits.listedErrors) : result.errors;
     return { ...(result.data !== undefined && { data: result.data }), errors: format(listed, ctx) };
@@ -178,8 +178,10 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
         // Never null: Apollo would execute by itself then, without deadline.
         async responseForOperation({ request, contextValue }) {
           const { ctx } = contextValue;
-          const run = runOf(preparedOf(contextValue), request.operationName);
-          const result = finish(await inTime(run(undefined, ctx, request.variables ?? {})), ctx);
+          const prepared = preparedOf(contextValue);
+          const run = runOf(prepared, request.operationName);
+          const { operation } = operationOf(prepared, request.operationName);
+          const result = finish(await inTime(run(undefined, ctx, request.variables ?? {})), operation, ctx);
           return {
             http: { status: undefined, headers: new HeaderMap() },
             body: { kind: 'single', singleResult: result as ExecutionResult },
@@ -263,13 +265,13 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
         throw error instanceof GraphQLError ? new DocumentRefused([error]) : error;
       }
     },
-    async execute({ prepared, operationName, variables }, ctx) {
+    async execute({ prepared, kind, operationName, variables }, ctx) {
       const run = runOf(prepared, operationName);
-      return finish(await inTime(run(undefined, ctx, variables)), ctx);
+      return finish(await inTime(run(undefined, ctx, variables)), kind, ctx);
     },
     compiled({ prepared, operationName }) {
       const run = runOf(prepared, operationName, true);
-      return async (root, ctx, variables) => withinSize(await inTime(run(root, ctx, variables)));
+      return async (root, ctx, variables) => withinSize(await inTime(run(root, ctx, variables)), 'subscription');
     },
     compileOperation(document) {
       const parsed = parse(document);

@@ -181,9 +181,10 @@ export class Subscriber implements AsyncIterableIterator<PreparedResult, undefin
     this.#drained = undefined;
   }
 
+  // The past has its own brakes: `hasEnough`, and `drained` with its patience.
   #checkBounds(): void {
-    const events = this.backlog + (this.#held?.length ?? 0);
-    if (events > subscriberLimits.events || this.#bytes + this.#heldBytes > subscriberLimits.bytes) this.overflow();
+    const [events, bytes] = this.#held ? [this.#held.length, this.#heldBytes] : [this.backlog, this.#bytes];
+    if (events > subscriberLimits.events || bytes > subscriberLimits.bytes) this.overflow();
   }
 
   #end(): void {

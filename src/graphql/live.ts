@@ -253,6 +253,8 @@ class LiveGroups implements Live {
       if (missing.length < feedBatch) break;
       position = missing.at(-1)!.position;
     }
+    // What waits beside the past must not count with it.
+    await slot.aside(() => member.drained());
     member.release();
   }
 

@@ -58,7 +58,7 @@ export interface HttpServer {
 }
 
 /** A connection that says nothing for so long is closed. Together below 15 s, with the interval of the check. */
-const times = { headersMs: 10_000, requestMs: 12_000, idleMs: 12_000, keepAliveMs: 10_000, checkMs: 2_000 } as const;
+const times = { headersMs: 10_000, requestMs: 12_000, idleMs: 12_000, keepAliveMs: 10_000, checkMs: 1_000 } as const;
 /** So many may come between two turns of the event loop: all clients of a process that was away come back together. */
 const waitingConnections = 4_096;
 const maxHeaderBytes = 16 * 1024;
@@ -146,11 +146,11 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
       maxAge: 600,
     });
   }
-  const sockets = api && createSockets({ core, graph: api.graph, live: api.live });
+  const admission = createAdmission();
+  const sockets = api && createSockets({ core, graph: api.graph, live: api.live, admission });
   healthRoutes(app, { core, status: parts.status, vitals, isDraining: () => isDraining });
   metricsRoute(app, { core, read: () => metrics.read(vitals, sockets) });
   if (api) {
-    const admission = createAdmission();
     graphqlRoute(app, { core, graph: api.graph, admission });
     restRoutes(app, { core, routes: api.restRoutes, admission });
     await pageRoutes(app, { webDir: api.webDir, isProduction: core.settings.isProduction });

@@ -14,11 +14,13 @@ const forwarding =
 /**
  * Whether a request was made on this machine, by the address of its socket, and not handed on by a proxy here for
  * somebody elsewhere. Whoever is in doubt is elsewhere: a proxy's header that nobody told us to read, one entry of
- * X-Forwarded-For that is not loopback, a Host that is no name of this machine.
+ * X-Forwarded-For that is not loopback, a Host that is no name of this machine, HTTP/1.0.
  */
 export function isFromThisMachine(message: IncomingMessage, { trustProxy }: Pick<Settings, 'trustProxy'>): boolean {
-  const { headers, socket } = message;
+  const { headers, socket, httpVersion } = message;
   if (!isLoopbackAddress(socket.remoteAddress ?? '')) return false;
+  // A proxy that was told nothing but where we are speaks so.
+  if (httpVersion === '1.0') return false;
   if (headers.host !== undefined && !isLoopbackName(headers.host)) return false;
   const written = Object.keys(headers).filter((name) => forwarding.test(name));
   if (written.length === 0) return true;

@@ -13,7 +13,9 @@ export function metricsRoute(app: FastifyInstance, { core, read }: { core: Core;
         allow({ principal: await principalOf(core, raw) }, '/metrics');
       } catch (error) {
         const { code, message } = toDomainError(error);
-        return reply.code(statuses[code] ?? 500).send({ message });
+        const status = statuses[code] ?? 500;
+        if (status === 503) reply.header('retry-after', '2');
+        return reply.code(status).send({ message });
       }
     }
     const { contentType, text } = await read();

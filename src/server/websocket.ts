@@ -17,6 +17,7 @@ import {
   toDomainError,
 } from '../graphql/execute.ts';
 import type { Live, PreparedResult, Revocation } from '../graphql/live.ts';
+import type { Admission } from './admission.ts';
 import { addressOf } from './caller.ts';
 import { maxGraphBytes } from './graphql-route.ts';
 import { Connection } from './socket-connection.ts';
@@ -61,14 +62,23 @@ interface SocketOperation {
   iterator?: AsyncIterableIterator<PreparedResult, undefined>;
 }
 
-export function createSockets({ core, graph, live }: { core: Core; graph: Graph; live: Live }): Sockets {
-  return new GraphSockets(core, graph, live);
+export function createSockets(parts: SocketParts): Sockets {
+  return new GraphSockets(parts);
+}
+
+interface SocketParts {
+  core: Core;
+  graph: Graph;
+  live: Live;
+  /** Queries and mutations go through the same door as over HTTP. */
+  admission: Admission;
 }
 
 class GraphSockets implements Sockets {
   readonly #core: Core;
   readonly #graph: Graph;
   readonly #live: Live;
+  readonly #admission: Admission;
   readonly #upgrades = new WebSocketServer({
     noServer: true,
     maxPayload: maxGraphBytes,
@@ -87,10 +97,11 @@ class GraphSockets implements Sockets {
   delivered = 0;
   #second = 0;
 
-  constructor(core: Core, graph: Graph, live: Live) {
+  constructor({ core, graph, live, admission }: SocketParts) {
     this.#core = core;
     this.#graph = graph;
     this.#live = live;
+    this.#admission = admission;
     this.#protocol = this.#makeProtocol();
     this.#endRevocations = live.onRevoked((revoked) => this.#revoke(revoked));
     this.#pings = setInterval(() => this.#ping(), 1_000).unref();
@@ -190,7 +201,7 @@ class GraphSockets implements Sockets {
     if (admitted.kind === 'subscription') {
       const onOverflow = () => connection.close(1013, 'too far behind: subscribe again after the last cursor');
       begun.iterator = await this.#live.subscribe(admitted, { principal, requestId, address, onOverflow });
-    }
+    } else this.#admission.check();
     return begun;
   }
 
@@ -206,9 +217,14 @@ class GraphSockets implements Sockets {
 
   async #execute({ admitted, requestId, connection, principal }: SocketOperation): Promise<ExecutionResult> {
     const { address } = connection;
-    const result = await this.#graph.execute(admitted, createGraphCtx(this.#core, { principal, requestId, address }));
-    const prepared: PreparedResult = { json: JSON.stringify(result) };
-    return prepared as ExecutionResult;
+    const leave = this.#admission.enter();
+    try {
+      const result = await this.#graph.execute(admitted, createGraphCtx(this.#core, { principal, requestId, address }));
+      const prepared: PreparedResult = { json: JSON.stringify(result) };
+      return prepared as ExecutionResult;
+    } finally {
+      leave();
+    }
   }
 
   #forget(connection: Connection): void {

@@ -71,6 +71,8 @@ export async function gatherCrowd(form: CrowdForm): Promise<CrowdResult> {
   }
   const wanted = form.events * form.hearers;
   await until(async () => crowd.latencies.length >= wanted).catch(() => undefined);
+  // This process is new too.
+  await ingestRate(gateway, ground, form.ingestMs, 104);
   const beside = await ingestRate(gateway, ground, form.ingestMs, 102);
   const { faults } = crowd;
   await crowd.leave();

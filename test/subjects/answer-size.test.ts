@@ -46,6 +46,19 @@ describe('an answer', () => {
     socket.close();
   });
 
+  it('to a change says that the change is made', async () => {
+    const { body } = await app.graphql(
+      `mutation ($id: ID!) { markConversationRead(input: { conversationId: $id }) {
+        conversation { messages(first: 100) { nodes { ${aliased(30)} } } } } }`,
+      { id: conversation.id },
+      { token },
+    );
+    expect(body).toMatchObject({
+      ...refused,
+      errors: [{ extensions: { code: 'TOO_LARGE' }, message: expect.stringContaining('the change is made') }],
+    });
+  });
+
   it('is counted by what is in it: texts, keys, lists and plain values', async () => {
     const content = {
       list: Array(13_000).fill(1),

@@ -42,6 +42,20 @@ describe('the channels of a source', () => {
     expect((await create(await app.make.source(), 'e')).status).toBe(201);
   });
 
+  it('have metadata of 8 KiB at most: all of them come in one answer', async () => {
+    const source = await app.make.source();
+    const withMetadata = (bytes: number) =>
+      app.rest(
+        'sources.channels.create',
+        { source_channel_id: 'large', name: 'A channel', metadata: { note: 'x'.repeat(bytes - 11) } },
+        { token: source.token },
+      );
+    expect((await withMetadata(8_192)).status).toBe(201);
+    const refused = await withMetadata(8_193);
+    expect(refused.status).toBe(400);
+    expect(refused.body.errors).toEqual([{ path: 'metadata', message: 'must be at most 8192 bytes as JSON' }]);
+  });
+
   it('are ten thousand at most with those that were disconnected', async () => {
     const source = await app.make.source();
     const old = await app.make.channel(source);

@@ -28,4 +28,22 @@ describe('statements that are sent together', () => {
     await app.core.sql.runTogether([insert('e'), insert('f')]);
     expect(await countTags()).toBe(6);
   });
+
+  it('leave what is prepared as it is when one of them is refused for another reason', async () => {
+    const connection = async () =>
+      (await app.core.sql.run<{ pid: number }>({ sql: 'select pg_backend_pid() pid', parameters: [] }))[0]!.pid;
+    const rename = (name: string) => ({
+      sql: 'update tag set name = $1 where name = $2',
+      parameters: [`${name}!`, name],
+    });
+    for (let use = 0; use < 3; use += 1) await app.core.sql.run(rename('nobody'));
+    // This connection has not prepared it, the process has: as with any connection that is new.
+    await app.core.sql.run({ sql: 'deallocate all', parameters: [] });
+    const before = await connection();
+
+    const refused = { sql: `select 1 / $1::int`, parameters: [0] };
+    const lost = app.core.sql.runTogether([refused, rename('a'), rename('b'), rename('c')]);
+    await expect(lost).rejects.toMatchObject({ code: '22012' });
+    expect(await connection()).toBe(before);
+  });
 });

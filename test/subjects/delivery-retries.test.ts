@@ -45,7 +45,7 @@ describe('a delivery that does not succeed at once', () => {
 
   const standing = async (sourceId: string): Promise<Json> => {
     const query =
-      'query ($id: String!) { source(sourceId: $id) { reachable lastError deliveries { attempt error statusCode durationMs } } }';
+      'query ($id: String!) { source(sourceId: $id) { reachable lastError deliveries { id legacyId attempt error statusCode durationMs } } }';
     return (await app.data(query, { id: sourceId }, admin)).source;
   };
 
@@ -102,6 +102,9 @@ describe('a delivery that does not succeed at once', () => {
     const broken = await standing(sourceId);
     expect(broken).toMatchObject({ reachable: false, lastError: 'we are broken' });
     expect(broken.deliveries.map(({ attempt }: Json) => attempt)).toEqual([6, 5, 4, 3, 2, 1]);
+    for (const name of ['id', 'legacyId']) {
+      expect(new Set(broken.deliveries.map((one: Json) => one[name])).size).toBe(6);
+    }
 
     route.answerBy(() => success());
     await app.rest('messages.resend', { message_id: message.legacyId }, { token: admin });

@@ -1,4 +1,6 @@
 import { request } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { type ActionEndpoint, startActionEndpoint, success } from '../support/action-endpoint.ts';
@@ -218,6 +220,13 @@ describe('who may read the metrics', () => {
   ])('lets in who asks on the machine %s', async (_how, headers) => {
     expect(await statusOf(app, headers)).toBe(200);
     expect(await statusOf(trusting, headers)).toBe(200);
+  });
+
+  it('counts nobody as local who speaks HTTP/1.0, as proxies do that were told nothing', async () => {
+    const { hostname, port, host } = new URL(app.url);
+    const socket = connect(Number(port), hostname);
+    socket.write(`GET /metrics HTTP/1.0\r\nhost: ${host}\r\n\r\n`);
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 401 /);
   });
 
   it.each<[string, Record<string, string>]>([

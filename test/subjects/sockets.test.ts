@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { sql } from 'kysely';
+import pg from 'pg';
 import { pino } from 'pino';
 import WebSocket from 'ws';
 import { registerTokenKind } from '../../src/domain/authentication.ts';
@@ -231,6 +232,23 @@ describe('GraphQL over WebSocket', () => {
       payload: { data: { __typename: 'Query' } },
     });
     socket.ws.close();
+  });
+
+  it('refuses what cannot be answered soon, over all sockets together', async () => {
+    const sockets = await Promise.all(Array.from({ length: 3 }, () => opened()));
+    const blocker = new pg.Client({ connectionString: app.database.url });
+    await blocker.connect();
+    await blocker.query('begin; lock table conversation in access exclusive mode');
+    for (const socket of sockets) {
+      for (let n = 1; n <= 100; n += 1) socket.subscribe(String(n), '{ conversations(first: 1) { nodes { id } } }');
+    }
+    const refused = await sockets[2]!.until(({ type }) => type === 'error');
+    await blocker.end();
+
+    expect(refused.payload).toMatchObject([
+      { message: expect.stringContaining('too much arrives'), extensions: { code: 'UNAVAILABLE' } },
+    ]);
+    for (const socket of sockets) socket.ws.close();
   });
 
   it('refuses the 101st subscription of a socket and goes on', async () => {

@@ -80,6 +80,19 @@ describe('A group that hangs', () => {
     expect(groups).toEqual([['first']]);
   });
 
+  it('and fails after the patience of all is not done again one by one: they were told to come again', async () => {
+    const hung = Promise.withResolvers<string[]>();
+    const { groups, join } = groupOf(
+      (entries) => (entries[0] === 'first' || entries[0] === 'z' ? Promise.resolve(entries) : hung.promise),
+      20,
+    );
+    expect(await join(['first', 'a', 'b'])).toEqual(['first', 'UNAVAILABLE', 'UNAVAILABLE']);
+    hung.reject(withCode('57014'));
+
+    expect(await join(['z'])).toEqual(['z']);
+    expect(groups).toEqual([['first'], ['a', 'b'], ['z']]);
+  });
+
   it('is not followed by the work of those who gave up', async () => {
     const first = Promise.withResolvers<string[]>();
     const { groups, join } = groupOf(

@@ -39,6 +39,8 @@ const longestId = 512;
 const longestName = 255;
 /** Of one source: lists show all connected channels at once. The others stay for their conversations. */
 const mostChannels = { connected: 1_000, total: 10_000 };
+/** Bytes as JSON: all that is connected comes in one answer, so together they have to fit. */
+const largestMetadata = 8_192;
 
 /**
  * Makes, renames or reconnects a channel of the calling source; the same source_channel_id keeps its id. What its
@@ -125,7 +127,8 @@ function checkNewChannel(input: NewSourceChannel): void {
   if (imageUrl != null && !(typeof imageUrl === 'string' && isWebAddress(imageUrl))) {
     faults.push({ path: 'metadata.image_url', message: 'must be an absolute http or https address' });
   }
-  const oversized = oversizedJson(input.metadata ?? {});
+  const metadata = input.metadata ?? {};
+  const oversized = oversizedJson(metadata, JSON.stringify(metadata), largestMetadata);
   if (oversized) faults.push({ path: 'metadata', message: oversized });
   if (faults.length > 0) throw new InvalidInput(faults);
 }

@@ -2,17 +2,18 @@ import DataLoader from 'dataloader';
 import { sql } from 'kysely';
 import type { Core, Ctx } from '../../context.ts';
 import { type LaneKind, type LaneResult, type Lease, LeaseLost } from '../../jobs.ts';
+import { perCore } from '../../per-core.ts';
 import { epochMs, runStatement } from '../../statement.ts';
 import { callActionEndpoint, type Exchange } from '../sources/action-endpoint.service.ts';
 import type { Source } from '../sources/source.entity.ts';
 import { findSourcesById, signingKeysOf } from '../sources/source.service.ts';
-import { type Pending, writeResult } from './message.result.service.ts';
+import { type Pending, resultMs, writeResult } from './message.result.service.ts';
 
 /** Waits between the attempts of one message; after the last one it is FAILED. */
 const waitsMs = [5_000, 30_000, 120_000, 600_000, 1_800_000];
 const mostPerClaim = 10;
-/** What one exchange may take, with its result. */
-const exchangeMs = 16_000;
+/** What a call may take, with what is around it, and its result. */
+const exchangeMs = 16_000 + resultMs;
 
 /**
  * The work of a conversation's lane: its pending messages in order, one call after the other, so a later one waits
@@ -22,7 +23,7 @@ const exchangeMs = 16_000;
 export const deliverConversation: LaneKind = {
   async work(ctx, lease) {
     for (let done = 0; done < mostPerClaim; done += 1) {
-      const pending = await nextPending(ctx, lease.lane.id);
+      const pending = await pendingOf(ctx.core).load(lease.lane.id);
       if (!pending) return { next: 'finish' };
       const result = await deliverOne(ctx, lease, pending, lease.attempts);
       if (result) return result;
@@ -31,17 +32,10 @@ export const deliverConversation: LaneKind = {
   },
 };
 
-const pendingOf = new WeakMap<Core, DataLoader<string, Pending | undefined>>();
-
 /** Lanes that are claimed together ask together. */
-function nextPending({ core }: Ctx, conversationId: string): Promise<Pending | undefined> {
-  let loader = pendingOf.get(core);
-  if (!loader) {
-    loader = new DataLoader((ids) => readPending(core, ids), { cache: false });
-    pendingOf.set(core, loader);
-  }
-  return loader.load(conversationId);
-}
+const pendingOf = perCore(
+  (core) => new DataLoader((ids: readonly string[]) => readPending(core, ids), { cache: false }),
+);
 
 async function readPending(core: Core, conversationIds: readonly string[]): Promise<(Pending | undefined)[]> {
   const found = await runStatement(

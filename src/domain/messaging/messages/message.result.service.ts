@@ -4,6 +4,7 @@ import { insertEvents } from '../../events.ts';
 import { GroupCommit, mayBeOneEntrysFault, type Outcome } from '../../group-commit.ts';
 import { newId } from '../../ids.ts';
 import { type Lease, LeaseLost } from '../../jobs.ts';
+import { perCore } from '../../per-core.ts';
 import { rows } from '../../statement.ts';
 import { changeTogether, sqlState, type Tx, transaction } from '../../transaction.ts';
 import { type Metadata, mergeMetadata } from '../metadata/metadata.service.ts';
@@ -39,18 +40,24 @@ export interface Result {
 
 /** True: nothing is left to send, and the lane is gone with it. */
 export async function writeResult(ctx: Ctx, lease: Lease, result: Result): Promise<boolean> {
-  const write = async (keepsId: boolean) => {
-    const written = keepsId && (await writeDelivered(ctx.core, lease, result));
-    if (!written) await writeInSteps(ctx, lease, result, keepsId);
+  const { delivery } = result.exchange;
+  const write = async (keptId: string | null) => {
+    const written = keptId !== null && (await writeDelivered(ctx.core, lease, { ...result, keptId }));
+    if (!written) await writeInSteps(ctx, lease, { ...result, keptId });
     return written === 'done';
   };
   try {
-    return await write(true);
+    return await write(delivery.state === 'DELIVERED' ? delivery.sourceMessageId : null);
   } catch (error) {
     // Another message of ours has this source_message_id: the endpoint gave it twice. Delivered it is all the same.
     if (sqlState(error) !== '23505') throw error;
-    return write(false);
+    return write(null);
   }
+}
+
+interface Writing<Id = string | null> extends Result {
+  /** The source_message_id that is stored. */
+  keptId: Id;
 }
 
 interface Written {
@@ -61,25 +68,22 @@ interface Written {
 
 interface Entry {
   lease: Lease;
-  result: Result;
+  result: Writing<string>;
 }
 
-const groups = new WeakMap<Core, GroupCommit<Entry, Written>>();
-const groupLimits = { group: 32, queue: 10_000, atOnce: 2, answerMs: 10_000 };
+/** Of the time that a delivery has with its lane. */
+export const resultMs = 10_000;
+const groupLimits = { group: 32, queue: 10_000, atOnce: 2, answerMs: resultMs };
 
-function groupOf(core: Core): GroupCommit<Entry, Written> {
-  const group =
-    groups.get(core) ?? new GroupCommit((entries) => writeGroup(core, entries), groupLimits, mayBeOneEntrysFault);
-  groups.set(core, group);
-  return group;
-}
+const groupOf = perCore(
+  (core) => new GroupCommit((entries: Entry[]) => writeGroup(core, entries), groupLimits, mayBeOneEntrysFault),
+);
 
 /**
  * What nearly all deliveries come to, with those that end meanwhile in one way to the database. False: something else
  * happened to the message while the call was out, and nothing is written.
  */
-async function writeDelivered(core: Core, lease: Lease, result: Result): Promise<'done' | 'more' | false> {
-  if (result.exchange.delivery.state !== 'DELIVERED') return false;
+async function writeDelivered(core: Core, lease: Lease, result: Writing<string>): Promise<'done' | 'more' | false> {
   const written = await groupOf(core).join({ lease, result }, 1);
   if (!written.held) throw new LeaseLost(lease.lane);
   if (!written.settled) return false;
@@ -102,8 +106,7 @@ async function writeGroup(core: Core, entries: Entry[]): Promise<Outcome<Written
 }
 
 function settleDelivered(core: Core, { lease, result }: Entry): RawBuilder<unknown> {
-  const { pending, exchange } = result;
-  const delivery = exchange.delivery as Extract<Delivery, { state: 'DELIVERED' }>;
+  const { pending, exchange, keptId } = result;
   const { id, conversation_id: conversationId, source } = pending;
   const { fenced, gone, kept } = lease.ending(sql`exists (select 1 from message
       where conversation_id = ${conversationId}::uuid and delivery_state = 'PENDING' and id <> ${id}::uuid)`);
@@ -111,11 +114,11 @@ function settleDelivered(core: Core, { lease, result }: Entry): RawBuilder<unkno
   return sql`
     with fenced as materialized (${fenced}),
     settled as (
-      update message set delivery_state = 'DELIVERED', failure = null, source_message_id = ${delivery.sourceMessageId},
-        metadata = ${JSON.stringify(metadataAfter(pending.metadata, delivery, 'DELIVERED'))}::jsonb
+      update message set delivery_state = 'DELIVERED', failure = null, source_message_id = ${keptId},
+        metadata = ${JSON.stringify(metadataAfter(pending.metadata, exchange.delivery, 'DELIVERED'))}::jsonb
       where id = ${id}::uuid and conversation_id = ${conversationId}::uuid and delivery_state = 'PENDING'
         and metadata = ${JSON.stringify(pending.metadata)}::jsonb
-        and exists (select from fenced) and not exists (${waitingMetadataOf(source, delivery.sourceMessageId)})
+        and exists (select from fenced) and not exists (${waitingMetadataOf(source, keptId)})
       returning id),
     tried as (${insertAttempt(core.now(), result, isSettled)}),
     logged as (${insertEvents(messageUpdated(conversationId))}),
@@ -131,25 +134,24 @@ function messageUpdated(conversationId: string): RawBuilder<unknown> {
 }
 
 /** The same in every case: each step sees what the ones before it found. */
-function writeInSteps(ctx: Ctx, lease: Lease, result: Result, keepsId: boolean): Promise<void> {
+function writeInSteps(ctx: Ctx, lease: Lease, result: Writing): Promise<void> {
   const { pending, exchange, waitMs } = result;
   const { delivery } = exchange;
   return transaction(ctx, async (tx) => {
     await rows(tx.em, lockForResults([pending.source], [pending.conversation_id]));
-    await writeMessage(tx, result, keepsId);
+    await writeMessage(tx, result);
     if (delivery.state === 'RETRY' && waitMs === undefined) await markUnreachable(tx, pending.source, delivery.reason);
     // A message that has its final state ends here; one that waits keeps its attempts.
     await (waitMs === undefined ? lease.checkAndGoOn(tx) : lease.check(tx));
   });
 }
 
-async function writeMessage(tx: Tx, result: Result, keepsId: boolean): Promise<void> {
-  const { pending, exchange, waitMs } = result;
+async function writeMessage(tx: Tx, result: Writing): Promise<void> {
+  const { pending, exchange, waitMs, keptId } = result;
   const { delivery } = exchange;
   const { id, conversation_id: conversationId } = pending;
   const failure = failureOf(tx, delivery, waitMs);
   const state = delivery.state === 'DELIVERED' ? 'DELIVERED' : waitMs === undefined ? 'FAILED' : 'PENDING';
-  const theirs = delivery.state === 'DELIVERED' && keepsId ? delivery.sourceMessageId : null;
   // Read again: the source may have told facts about it, or the person taken it up anew, while the call was out.
   const [present] = await rows<{ metadata: Metadata }>(
     tx.em,
@@ -157,13 +159,13 @@ async function writeMessage(tx: Tx, result: Result, keepsId: boolean): Promise<v
         where id = ${id}::uuid and conversation_id = ${conversationId}::uuid and delivery_state = 'PENDING'
         for no key update`,
   );
-  const waited = present && theirs !== null ? await takeWaitingMetadata(tx, pending.source, theirs) : undefined;
+  const waited = present && keptId !== null ? await takeWaitingMetadata(tx, pending.source, keptId) : undefined;
   const metadata = present && mergeMetadata(metadataAfter(present.metadata, delivery, state), waited ?? {});
   await rows(
     tx.em,
     sql`with settled as (
           update message set delivery_state = ${state}, failure = ${failure && JSON.stringify(failure)}::jsonb,
-            source_message_id = ${theirs}, metadata = ${JSON.stringify(metadata ?? {})}::jsonb
+            source_message_id = ${keptId}, metadata = ${JSON.stringify(metadata ?? {})}::jsonb
           where id = ${id}::uuid and ${present !== undefined} returning id),
         tried as (${insertAttempt(tx.now(), result, sql`true`)}),
         reached as (${reachableAgain(pending.source, sql`${delivery.state === 'DELIVERED'}`)})

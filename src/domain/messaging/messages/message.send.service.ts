@@ -6,6 +6,7 @@ import { appendEvents, insertEvents, lockConversations, locksOfConversations } f
 import { GroupCommit, mayBeOneEntrysFault, type Outcome } from '../../group-commit.ts';
 import { newId } from '../../ids.ts';
 import { insertWakes, wakeLaneNow } from '../../jobs.ts';
+import { perCore } from '../../per-core.ts';
 import { sha256Hex } from '../../secrets.ts';
 import { readRows, rows } from '../../statement.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
@@ -30,25 +31,28 @@ const largestContent = 65_536;
  * Its order among the conversation's messages is the order of these calls.
  *
  * @throws NotFound unknown conversation @throws Forbidden its channel is disconnected
- * @throws IdempotencyMismatch the key was used with another body @throws TooLarge content over 64 KiB
+ * @throws InvalidInput neither object nor text, or a key that is none @throws TooLarge content over 64 KiB
+ * @throws IdempotencyMismatch the key was used with another body
+ * @throws Unavailable too much waits, or the database gave no answer in time: the message may be in. Only with an
+ * idempotency key is it safe to send it again.
  */
 export async function sendMessage(ctx: Ctx, input: NewMessage): Promise<LoadedMessage> {
   allow(ctx, 'sendMessage');
   const senderId = userIdOf(ctx);
-  checkContent(input.content);
+  const json = checkedJson(input.content);
   const { idempotencyKey: key } = input;
   if (key != null && (key.length < 1 || key.length > 255 || !isStorableText(key))) {
     throw new InvalidInput('idempotencyKey', 'must be 1 to 255 characters');
   }
   const id = newId();
-  if (key == null) return append(ctx, input, { id, senderId });
+  if (key == null) return append(ctx, input, { id, senderId, json });
   return transaction(ctx, async (tx) => {
     await lockConversations(tx, [input.conversationId]);
-    return (await earlierResult(tx, senderId, key, input, id)) ?? append(tx, input, { id, senderId });
+    return (await earlierResult(tx, senderId, key, input, id)) ?? append(tx, input, { id, senderId, json });
   });
 }
 
-function checkContent(content: unknown): void {
+function checkedJson(content: unknown): string {
   const isFit =
     typeof content === 'string'
       ? content !== ''
@@ -59,6 +63,7 @@ function checkContent(content: unknown): void {
     throw new TooLarge(`the content must be at most ${largestContent} bytes as JSON`);
   const unfit = oversizedJson(content, json);
   if (unfit) throw new InvalidInput('content', unfit);
+  return json;
 }
 
 // The record is written in the message's transaction: a second call with the key waits for the first one's commit and
@@ -94,7 +99,8 @@ const asTaken = { sourceMessageId: null, deliveryState: 'PENDING', failure: null
 
 interface Taking {
   conversationId: string;
-  content: unknown;
+  /** The content. */
+  json: string;
   id: string;
   senderId: string;
   sentAt: Date;
@@ -105,16 +111,14 @@ interface Taken {
   source: string;
 }
 
-const groups = new WeakMap<Core, GroupCommit<Taking, Taken | undefined>>();
+/** One for each 4 KiB of content begun: what waits together is bounded in bytes too. */
+const weightOf = ({ json }: Taking) => Math.ceil(json.length / 4_096);
 const groupLimits = { group: 32, queue: 10_000, atOnce: 2, answerMs: 4_500 };
 
 /** Messages that come while others are written share the next transaction; each is answered when that is durable. */
-function groupOf(core: Core): GroupCommit<Taking, Taken | undefined> {
-  const group =
-    groups.get(core) ?? new GroupCommit((takings) => takeGroup(core, takings), groupLimits, mayBeOneEntrysFault);
-  groups.set(core, group);
-  return group;
-}
+const groupOf = perCore(
+  (core) => new GroupCommit((takings: Taking[]) => takeGroup(core, takings), groupLimits, mayBeOneEntrysFault),
+);
 
 async function takeGroup(core: Core, takings: Taking[]): Promise<Outcome<Taken | undefined>[]> {
   const locks = locksOfConversations(takings.map(({ conversationId }) => conversationId));
@@ -125,11 +129,11 @@ async function takeGroup(core: Core, takings: Taking[]): Promise<Outcome<Taken |
 async function append(
   ctx: Ctx,
   { conversationId, content }: NewMessage,
-  { id, senderId }: { id: string; senderId: string },
+  { id, senderId, json }: Pick<Taking, 'id' | 'senderId' | 'json'>,
 ): Promise<LoadedMessage> {
   const sentAt = ctx.now();
-  const taking = { conversationId, content, id, senderId, sentAt };
-  const taken = isTx(ctx) ? await takeWithin(ctx, taking) : await groupOf(ctx.core).join(taking, 1);
+  const taking = { conversationId, json, id, senderId, sentAt };
+  const taken = isTx(ctx) ? await takeWithin(ctx, taking) : await groupOf(ctx.core).join(taking, weightOf(taking));
   if (!taken) throw await whyNot(ctx, conversationId);
   return {
     ...asTaken,
@@ -155,7 +159,7 @@ async function takeWithin(tx: Tx, taking: Taking): Promise<Taken | undefined> {
 }
 
 /** One statement under the conversation's lock: its place for the message, the message, the event and the wake-up. */
-function take({ conversationId, content, id, senderId, sentAt }: Taking): RawBuilder<Taken> {
+function take({ conversationId, json, id, senderId, sentAt }: Taking): RawBuilder<Taken> {
   const at = sql`${sentAt.toISOString()}::timestamptz`;
   return sql<Taken>`
     with place as (
@@ -167,7 +171,7 @@ function take({ conversationId, content, id, senderId, sentAt }: Taking): RawBui
     stored as (
       insert into message (id, conversation_id, source, sequence, from_contact, sender_type, sender_id, content,
         delivery_state, sent_at, created_at)
-      select ${id}::uuid, id, source, sequence, false, 'USER', ${senderId}, ${JSON.stringify(content)}::jsonb, 'PENDING',
+      select ${id}::uuid, id, source, sequence, false, 'USER', ${senderId}, ${json}::jsonb, 'PENDING',
         ${at}, ${at} from place),
     logged as (${insertEvents(sql`select id, 'message.created', jsonb_build_object('messageId', ${id}::text) from place`)}),
     woken as (${insertWakes(sql`select ${conversationLane}, id, source, now() from place`)})

@@ -1,3 +1,4 @@
+import type { Opt } from '@mikro-orm/core';
 import { Entity, PrimaryKey, Property } from '@mikro-orm/decorators/legacy';
 
 /** One exchange with an action endpoint. Secrets are masked before the row is built. */
@@ -38,4 +39,8 @@ export class DeliveryAttempt {
 
   @Property({ type: 'Date', columnType: 'timestamptz(3)' })
   at!: Date;
+
+  get legacyId(): Opt<string> {
+    return this.id as Opt<string>;
+  }
 }

@@ -4,6 +4,7 @@ import type { Core, Ctx } from '../../context.ts';
 import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
 import { GroupCommit, mayBeOneEntrysFault, type Outcome } from '../../group-commit.ts';
 import { sourceThingId } from '../../ids.ts';
+import { perCore } from '../../per-core.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
 import { inSharedSpan, tracePlace } from '../../tracing.ts';
 import { inFlights, Overtaken } from '../../transaction.ts';
@@ -32,23 +33,17 @@ const aheadMs = 86_400_000;
 /** Below the 5 s in which a source hears that the database is away: those before it may have waited for it already. */
 const answerMs = 4_500;
 
-const groups = new WeakMap<Core, GroupCommit<IngestEntry, IngestItem[]>>();
+const groupLimits = { group: 1_000, queue: 50_000, atOnce: 2, answerMs };
 
-function groupOf(core: Core): GroupCommit<IngestEntry, IngestItem[]> {
-  let group = groups.get(core);
-  if (!group) {
-    const limits = { group: 1_000, queue: 50_000, atOnce: 2, answerMs };
-    const commit = (entries: IngestEntry[]) =>
-      inSharedSpan(
-        'ingest group',
-        entries.map(({ place }) => place),
-        () => commitGroup(core, entries),
-      );
-    group = new GroupCommit(commit, limits, mayBeOneEntrysFault);
-    groups.set(core, group);
-  }
-  return group;
-}
+const groupOf = perCore((core) => {
+  const commit = (entries: IngestEntry[]) =>
+    inSharedSpan(
+      'ingest group',
+      entries.map(({ place }) => place),
+      () => commitGroup(core, entries),
+    );
+  return new GroupCommit(commit, groupLimits, mayBeOneEntrysFault);
+});
 
 /**
  * Takes a batch of the calling source: all of it or nothing, answered only when durable. First write wins on a repeated
@@ -88,13 +83,14 @@ async function takeBatch(ctx: Ctx, batch: IngestBatch): Promise<IngestItem[]> {
     faults,
     place: tracePlace(),
   };
-  return groupOf(ctx.core).join(entry, Math.max(count, weightOf(contents)));
+  const texts = [...contents, ...batch.metadata.map(({ metadata }) => JSON.stringify(metadata))];
+  return groupOf(ctx.core).join(entry, Math.max(count, weightOf(texts)));
 }
 
 // One for each KiB: what waits together is bounded in bytes too, and what is written together is written soon.
-function weightOf(contents: string[]): number {
+function weightOf(texts: string[]): number {
   let characters = 0;
-  for (const content of contents) characters += content.length;
+  for (const text of texts) characters += text.length;
   return Math.ceil(characters / 1024);
 }
 
