@@ -1,6 +1,7 @@
 import {
   astFromValue,
   type GraphQLInputField,
+  type GraphQLInputObjectType,
   type GraphQLInputType,
   type GraphQLSchema,
   isInputObjectType,
@@ -62,15 +63,39 @@ function fill(type: GraphQLInputType, value: unknown): unknown {
   if (isNonNullType(type)) return fill(type.ofType, value);
   if (value === null || typeof value !== 'object') return value;
   if (isListType(type)) {
-    return Array.isArray(value) ? value.map((item) => fill(type.ofType, item)) : fill(type.ofType, value);
+    return Array.isArray(value) ? filledList(type.ofType, value) : fill(type.ofType, value);
   }
   if (!isInputObjectType(type) || Array.isArray(value)) return value;
-  const filled: Record<string, unknown> = { ...value };
-  for (const field of Object.values(type.getFields())) {
-    if (Object.hasOwn(filled, field.name)) filled[field.name] = fill(field.type, filled[field.name]);
-    else if (hasNonNullDefault(field)) filled[field.name] = externalDefault(field);
+  // Copied when something lacks: a batch of a thousand as a rule lacks nothing.
+  let filled = value as Record<string, unknown>;
+  for (const field of fieldsThatLack(type)) {
+    const { name } = field;
+    const has = Object.hasOwn(filled, name);
+    if (!has && !hasNonNullDefault(field)) continue;
+    const whole = has ? fill(field.type, filled[name]) : externalDefault(field);
+    if (has && whole === filled[name]) continue;
+    if (filled === value) filled = { ...filled };
+    filled[name] = whole;
   }
   return filled;
+}
+
+function filledList(type: GraphQLInputType, items: unknown[]): unknown[] {
+  const filled = items.map((item) => fill(type, item));
+  return filled.some((item, index) => item !== items[index]) ? filled : items;
+}
+
+const lacking = new WeakMap<GraphQLInputObjectType, GraphQLInputField[]>();
+
+/** The fields of a type that may want a default, at themselves or inside. */
+function fieldsThatLack(type: GraphQLInputObjectType): GraphQLInputField[] {
+  const known = lacking.get(type);
+  if (known) return known;
+  const found = Object.values(type.getFields()).filter(
+    (field) => hasNonNullDefault(field) || canLack(field.type, new Set()),
+  );
+  lacking.set(type, found);
+  return found;
 }
 
 function externalDefault(field: GraphQLInputField): unknown {
