@@ -96,10 +96,11 @@ function readGoals(row: Find): Judged[] {
     floor('b2', 'list:20 GraphQL / PostGraphile', graphql / others.postGraphileList, undefined, 1),
     floor('b2', 'list:20 GraphQL / Directus GraphQL', graphql / others.directusGraphqlList, 4),
     ...pages,
+    // Of the limit's own ratio: a page from the middle has 20 messages, the first one of a conversation of ten has 10.
     floor(
       'c',
-      `messages_deep REST / messages REST${besideYardstick(deep, first)}`,
-      middle(deep, 'rest') / middle(first, 'rest'),
+      `messages_deep / messages REST, of the limit's ratio (rates: ${besides(deep, first)})`,
+      ratio(deep, 'rest', 'yardstick') / ratio(first, 'rest', 'yardstick'),
       0.8,
     ),
     floor('c', 'messages_deep REST / Directus', ratio(deep, 'rest', 'yardstick') / others.directusDeep, undefined, 20),
@@ -140,15 +141,18 @@ function growthGoals(section: Section, small: Section): Judged[] {
   ];
   return rules.map(([name, must]) => {
     const [now, before] = [section, small].map(({ rows }) => rows.find((one) => one.name === name));
-    const what = `${name}: rate against 10k${besideYardstick(now, before)}`;
+    const what = `${name}: rate against 10k (yardstick: ${growthOf(now, before, 'yardstick')})`;
     return floor('f', what, middle(now, 'rest') / middle(before, 'rest'), must);
   });
 }
 
-// A page from the middle has 20 messages, the first one of a conversation of ten 10: so the yardstick's own share says more.
-function besideYardstick(one: Row | undefined, other: Row | undefined): string {
-  const own = middle(one, 'yardstick') / middle(other, 'yardstick');
-  return ` (yardstick: ${Number.isNaN(own) ? '-' : own.toFixed(2)})`;
+function besides(one: Row | undefined, other: Row | undefined): string {
+  return `${growthOf(one, other, 'rest')}, yardstick ${growthOf(one, other, 'yardstick')}`;
+}
+
+function growthOf(one: Row | undefined, other: Row | undefined, lane: 'rest' | 'yardstick'): string {
+  const own = middle(one, lane) / middle(other, lane);
+  return Number.isNaN(own) ? '-' : own.toFixed(2);
 }
 
 function startGoals({ start, rows }: Section): Judged[] {
