@@ -25,7 +25,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 try {
-  const options = readOptions(process.argv.slice(2));
+  const options = understood(process.argv.slice(2));
   if (options === 'help') process.stdout.write(usage);
   else process.exitCode = (await run(options)) ? 0 : 1;
 } catch (error) {
@@ -33,6 +33,18 @@ try {
   process.exitCode = 2;
 } finally {
   await endAll();
+}
+
+/** Ends with 2 and a sentence where the command line is wrong. */
+function understood(args: string[]): Options | 'help' {
+  try {
+    const options = readOptions(args);
+    if (options !== 'help') chosenOperations(options.only);
+    return options;
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${usage}`);
+    process.exit(2);
+  }
 }
 
 /** True when every answer was right and the yardstick is fast enough to be one. */

@@ -108,12 +108,16 @@ function fan(name: string, subscribers: number, rate: number | undefined): FanOp
   };
 }
 
-/** Those whose name is given, or begins so where none is called exactly so. */
+/** Those whose name is given, or begins so where none is called exactly so. @throws Error naming all where there is none such */
 export function chosenOperations(only: string[]): Operation[] {
   if (only.length === 0) return operations;
-  return operations.filter(({ name }) =>
-    only.some(
-      (wanted) => name === wanted || (!operations.some((one) => one.name === wanted) && name.startsWith(wanted)),
-    ),
-  );
+  const chosen = new Set(only.flatMap(named));
+  return operations.filter((one) => chosen.has(one));
+}
+
+function named(wanted: string): Operation[] {
+  const exact = operations.filter(({ name }) => name === wanted);
+  const found = exact.length > 0 ? exact : operations.filter(({ name }) => name.startsWith(wanted));
+  if (found.length > 0) return found;
+  throw new Error(`--only ${wanted}: the operations are ${operations.map(({ name }) => name).join(', ')}`);
 }

@@ -253,8 +253,18 @@ interface KeptSecrets {
   secretsKey: string;
 }
 
-// The folder must let the database's own user pass (0711); the file itself is for us alone.
 function keptSecrets(dataDir: string): KeptSecrets {
+  try {
+    return readKeptSecrets(dataDir);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    throw new SettingsFault([`DATA_DIR cannot be used for the secrets that are made for you: ${message}`]);
+  }
+}
+
+// The folder must let the database's own user pass (0711); the file itself is for us alone.
+function readKeptSecrets(dataDir: string): KeptSecrets {
   const file = join(dataDir, 'secrets.json');
   if (!existsSync(file)) {
     mkdirSync(dataDir, { recursive: true, mode: 0o711 });

@@ -91,7 +91,7 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
     for (const step of stops.splice(0).reverse()) await step();
   };
   try {
-    if (settings.otlpEndpoint) stops.push(await startTracing());
+    if (settings.otlpEndpoint) stops.push(await startTracing(log));
     const url = await openedDatabaseUrl(settings, log, stops);
     await migrateUp({ url, log });
     const database = await openDatabase({ url, entities, settings, log, durability: stand.durability });

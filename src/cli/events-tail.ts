@@ -125,7 +125,9 @@ export async function tailEvents(options: TailOptions): Promise<void> {
     });
     if (signal.aborted) break;
     if (end.kind === 'refused' || !wasConnected) {
-      throw new CliFailure(`${end.reason}. Go on later with --after ${after}.`);
+      // A cursor that was refused leads nowhere later either.
+      const advice = after === options.after && end.kind === 'refused' ? '' : ` Go on later with --after ${after}.`;
+      throw new CliFailure(`${end.reason}.${advice}`);
     }
     const waitMs = Math.min(30_000, 500 * 2 ** failures) * (0.8 + Math.random() * 0.4);
     failures += 1;

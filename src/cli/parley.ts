@@ -11,6 +11,11 @@ import { Stopped } from './retry.ts';
  * @param argv what stands behind the program's name
  */
 export async function run(argv: string[]): Promise<void> {
+  // Whoever reads has seen enough: `parley events tail | head -1`.
+  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(0);
+  });
   try {
     await buildProgram().parseAsync(argv, { from: 'user' });
   } catch (error) {

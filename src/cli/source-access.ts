@@ -41,16 +41,16 @@ export async function openSource(access: OpenSource): Promise<SourceAccess> {
   if (kept) return { token: await newToken(access), channelIds: kept, how: 'rotated' };
 
   const userToken = client.userToken;
-  if (state.token !== undefined) state.forgetPositions();
-  // Before the call, since its answer cannot be had twice: a folder that cannot be written must show now.
+  // Before the call, since its answer cannot be had twice: a folder that cannot be written must show now. What is kept
+  // stays until there is something to keep in its place: it may be of another gateway, where it still opens the source.
   await state.save();
   const answer = await attempt(() => client.call('sources.create', source, userToken));
   let how: SourceAccess['how'] = 'created';
-  if (answer.status < 300) await state.keepToken(created.parse(answer.body).token);
+  if (answer.status < 300) await state.beginAnew(created.parse(answer.body).token);
   else if (answer.status !== 409) throw new CliFailure(`sources.create: ${refusalOf(answer)}`);
   else if (rotate) {
     how = 'rotated';
-    await newToken(access);
+    await state.beginAnew(await rotatedToken(access));
   } else {
     throw new CliFailure(
       `The source "${source.source_id}" exists already and its token is not kept here (${state.shownPath}). ` +
@@ -66,17 +66,18 @@ export async function openSource(access: OpenSource): Promise<SourceAccess> {
  *
  * @throws CliFailure
  */
-export async function newToken({
-  client,
-  state,
-  source,
-}: Pick<OpenSource, 'client' | 'state' | 'source'>): Promise<string> {
+export async function newToken(access: Pick<OpenSource, 'client' | 'state' | 'source'>): Promise<string> {
+  await access.state.save();
+  const token = await rotatedToken(access);
+  await access.state.keepToken(token);
+  return token;
+}
+
+async function rotatedToken({ client, source }: Pick<OpenSource, 'client' | 'source'>): Promise<string> {
   const mutation =
     'mutation RotateSourceToken($sourceId: String!) { rotateSourceToken(input: { sourceId: $sourceId }) { token } }';
-  await state.save();
   try {
     const { rotateSourceToken } = await client.graphql(mutation, { sourceId: source.source_id }, rotated);
-    await state.keepToken(rotateSourceToken.token);
     return rotateSourceToken.token;
   } catch (error) {
     if (error instanceof GraphqlRefusal) throw new CliFailure(`The token was not rotated: ${error.message}`);

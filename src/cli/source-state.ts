@@ -106,12 +106,12 @@ export class SourceState {
     await this.save();
   }
 
-  /** For a gateway that turned out to be another one: what was sent there says nothing about this one. */
-  forgetPositions(): void {
+  /** For a gateway that turned out to be another one: what was sent elsewhere says nothing about this one. */
+  async beginAnew(token: string): Promise<void> {
     this.#state.files = [];
     this.#positions.clear();
     delete this.#state.demo;
-    delete this.#state.token;
+    await this.keepToken(token);
   }
 
   /** Writes the file anew and puts it in place in one step, so that a kill leaves the old or the new one. */

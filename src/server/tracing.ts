@@ -1,11 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import {
+  context,
+  DiagLogLevel,
+  diag,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api';
 import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
 
 /** The one that package.json names: it is no dependency of the running program, as it would double its size. */
 const sdk = '@opentelemetry/sdk-node';
 const sdkVersion = '0.301.0';
 const stopMs = 2_000;
+/** While a collector is away. */
+const warnEachMs = 60_000;
 
 /**
  * Sends spans to OTEL_EXPORTER_OTLP_ENDPOINT from now on; the other settings of OpenTelemetry are read from the
@@ -14,7 +26,8 @@ const stopMs = 2_000;
  * @returns ends it, with what has not been sent yet
  * @throws Error naming the command that installs the SDK, where it is missing
  */
-export async function startTracing(): Promise<() => Promise<void>> {
+export async function startTracing(log: Logger): Promise<() => Promise<void>> {
+  warnOfLostSpans(log);
   // The arguments of the process are no business of those who read traces.
   process.env.OTEL_NODE_RESOURCE_DETECTORS ??= 'env,host,serviceinstance';
   const { NodeSDK } = await loadSdk();
@@ -27,8 +40,20 @@ export async function startTracing(): Promise<() => Promise<void>> {
   return async () => {
     // A collector that hangs must not hold the stop.
     await Promise.race([started.shutdown().catch(() => undefined), sleep(stopMs, undefined, { ref: false })]);
-    for (const part of [trace, context, propagation]) part.disable();
+    for (const part of [trace, context, propagation, diag]) part.disable();
   };
+}
+
+/** The SDK tells only its own log that a collector does not take what it sends. */
+function warnOfLostSpans(log: Logger): void {
+  let toldAt = Number.NEGATIVE_INFINITY;
+  const silent = () => undefined;
+  const error = (reason: string) => {
+    if (performance.now() - toldAt < warnEachMs) return;
+    toldAt = performance.now();
+    log.warn({ reason: reason.slice(0, 300) }, 'traces cannot be sent, they are lost');
+  };
+  diag.setLogger({ error, warn: silent, info: silent, debug: silent, verbose: silent }, DiagLogLevel.ERROR);
 }
 
 async function loadSdk(): Promise<typeof import('@opentelemetry/sdk-node')> {

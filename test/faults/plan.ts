@@ -16,7 +16,11 @@ const words = process.argv.slice(2);
 const files = globSync('test/**/*.long.ts', { cwd: root })
   .filter((file) => words.length === 0 || words.some((word) => basename(file).includes(word)))
   .sort();
-if (files.length === 0) throw new Error(`no long test has ${words.join(' or ')} in its name`);
+if (files.length === 0) {
+  const all = globSync('test/**/*.long.ts', { cwd: root }).map((file) => basename(file, '.long.ts'));
+  process.stderr.write(`no long test has ${words.join(' or ')} in its name: there are ${all.sort().join(', ')}\n`);
+  process.exit(2);
+}
 
 const machine = await describeMachine();
 let failures = 0;

@@ -170,6 +170,17 @@ describe('parley import', () => {
     expect(rotated).toMatchObject({ lines: 6, messagesCreated: 0, duplicates: 6 });
   });
 
+  it('keeps its token when another gateway, by its address, does not let it in', async () => {
+    const [app, other] = await Promise.all([startApp(), startApp()]);
+    const admin = await app.make.user({ role: 'ADMIN' });
+    const file = await fileOf(interleaved('two', { conversations: 2, rounds: 3 }));
+    await importFile(setUp(app.url, admin.token, { file, source: 'two' }).options);
+
+    await expect(importFile(setUp(other.url, admin.token, { file, source: 'two' }).options)).rejects.toThrow('403');
+    const again = setUp(app.url, admin.token, { file, source: 'two' });
+    expect(await importFile(again.options)).toMatchObject({ lines: 0, skippedLines: 6 });
+  });
+
   it('tries again after a 503 and after a lost connection', async () => {
     const app = await startApp();
     const admin = await app.make.user({ role: 'ADMIN' });

@@ -157,6 +157,24 @@ describe('traces', () => {
     expect(Object.keys(route.calls[0]!.headers)).not.toContain('traceparent');
   });
 
+  it('warn, once a minute, when nobody takes them', async () => {
+    const gone = await startSpanReceiver();
+    gone.close();
+    const gateway = await GatewayProcess.start({
+      databaseUrl: app.database.url,
+      env: {
+        OTEL_EXPORTER_OTLP_ENDPOINT: gone.url,
+        OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+        OTEL_BSP_SCHEDULE_DELAY: '50',
+        LOG_LEVEL: 'warn',
+      },
+    });
+    const ask = () => fetch(`${gateway.url}/conversations.list`, { method: 'POST' });
+    await until(async () => (await ask()).status === 403 && gateway.output.includes('traces cannot be sent'), 30_000);
+    expect(gateway.output.split('traces cannot be sent')).toHaveLength(2);
+    await gateway.terminate();
+  });
+
   it('say what to install where their package is missing, as in the usual image', async () => {
     const hook = `import { registerHooks } from 'node:module';
       registerHooks({ resolve(name, context, next) {

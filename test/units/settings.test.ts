@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
@@ -109,5 +109,13 @@ describe('the settings', () => {
     expect(made.jwtSecret).toHaveLength(64);
     expect(made.secretsKey).not.toBe(made.jwtSecret);
     expect(loadSettings({ DATA_DIR: join(folder, 'made') })).toEqual(made);
+  });
+
+  it('say so when they cannot be kept', () => {
+    const file = join(folder, 'a file');
+    writeFileSync(file, '');
+    expect(() => loadSettings({ DATA_DIR: file })).toThrow(
+      /^These settings need a change:\n {2}DATA_DIR cannot be used/,
+    );
   });
 });
