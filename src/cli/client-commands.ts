@@ -137,7 +137,8 @@ export function addClientCommands(program: Command): void {
       [
         '',
         'Outside production the gateway is asked to let its calls pass to this address. Where it refuses, start it with the',
-        'OUTBOUND_ALLOW that is printed. The former action endpoint comes back at the end.',
+        'OUTBOUND_ALLOW that is printed; a worker of its own (ROLE=worker) always needs it. The former action endpoint comes',
+        'back at the end.',
         examples('listen my-crm-connector --rotate', 'listen my-crm-connector --status 503 --port 4300'),
       ].join('\n'),
     )
