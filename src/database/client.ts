@@ -1,4 +1,4 @@
-import type { Writable } from 'node:stream';
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { Statement } from '../domain/context.ts';
 import { readable } from './readable-rows.ts';
@@ -107,9 +107,13 @@ export class DatabaseClient extends pg.Client {
   }
 
   /** The same for a text that has no values inside either way. */
-  async run<Row>({ sql: text, parameters }: Statement): Promise<Row[]> {
+  async run<Row>({ sql: text, parameters }: Statement, count?: (bytes: number) => void): Promise<Row[]> {
     const query = { text, values: parameters as unknown[], name: nameOf(text), rowMode: 'array' as const };
-    return rowsOf<Row>(text, await inStatementSpan(text, () => this.#askAgain(query)));
+    const stream = this.#stream;
+    const before = stream.bytesRead;
+    const answer = await inStatementSpan(text, () => this.#askAgain(query));
+    count?.(stream.bytesRead - before);
+    return rowsOf<Row>(text, answer);
   }
 
   /** One transaction, sent at once and answered at once. Throws what the first that failed was refused for. */
@@ -140,7 +144,7 @@ export class DatabaseClient extends pg.Client {
 
   /** Sent in one write. Each statement has its own answer: behind one that fails the transaction refuses the others. */
   async #flight(statements: readonly Statement[]): Promise<unknown[][]> {
-    const { stream } = (this as unknown as { connection: { stream: Writable } }).connection;
+    const stream = this.#stream;
     const ofGeneration = generation;
     stream.cork();
     const answers = statements.map((statement) => this.#part(statement));
@@ -153,6 +157,10 @@ export class DatabaseClient extends pg.Client {
       throw refused.reason;
     }
     return Promise.all(answers);
+  }
+
+  get #stream(): Socket {
+    return (this as unknown as { connection: { stream: Socket } }).connection.stream;
   }
 
   /** Never asked again by itself: by then the transaction around it may be over. */

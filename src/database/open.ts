@@ -99,7 +99,8 @@ export async function openDatabase(options: OpenDatabase): Promise<Database> {
     orm,
     em,
     sql: {
-      run: <Row>(statement: Statement) => lend((client) => client.run<Row>(statement)),
+      run: <Row>(statement: Statement, count?: (bytes: number) => void) =>
+        lend((client) => client.run<Row>(statement, count)),
       runTogether: (statements) => lend((client) => client.runTogether(statements)),
       inFlights: (work) => lend((client) => client.inFlights(work)),
     },

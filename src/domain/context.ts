@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Mailer } from './mail.ts';
 import type { Meter } from './meter.ts';
 import type { OutboundHttp } from './outbound-http.ts';
+import type { RequestReads } from './request-reads.ts';
 
 export type Role = 'ADMIN' | 'AGENT';
 
@@ -70,7 +71,8 @@ export interface Statement {
 /** The shortest way to the database, for what comes most often. */
 export interface Sql {
   /** One statement, a transaction of its own. */
-  run<Row>(statement: Statement): Promise<Row[]>;
+  /** @param count is called with the bytes of the answer */
+  run<Row>(statement: Statement, count?: (bytes: number) => void): Promise<Row[]>;
   /**
    * Several in one transaction, sent together: each sees what the ones before it did and waited for, and all fail when one
    * fails. The rows of each.
@@ -109,6 +111,8 @@ export interface Ctx {
   requestId: string;
   /** The caller's network address, for throttles. */
   address: string;
+  /** Of a request from outside: bounds what it reads. */
+  reads?: RequestReads;
   now(): Date;
 }
 

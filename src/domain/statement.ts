@@ -32,7 +32,7 @@ const compiler = new Kysely<unknown>({
  * way through entity manager and query executor.
  */
 export async function readRows<Row>(ctx: Ctx, statement: RawBuilder<Row>): Promise<Row[]> {
-  return 'hints' in ctx ? rows(ctx.em, statement) : runStatement(ctx.core, statement);
+  return 'hints' in ctx ? rows(ctx.em, statement) : read(ctx, compiled(statement));
 }
 
 const texts = new Map<string, string>();
@@ -52,7 +52,11 @@ export async function readFixed<Row>(
     text = compiled(build()).sql;
     texts.set(key, text);
   }
-  return ctx.core.sql.run<Row>({ sql: text, parameters });
+  return read(ctx, { sql: text, parameters });
+}
+
+function read<Row>({ core, reads }: Ctx, statement: Statement): Promise<Row[]> {
+  return reads ? reads.run((count) => core.sql.run<Row>(statement, count)) : core.sql.run<Row>(statement);
 }
 
 /** A statement as a transaction of its own. */

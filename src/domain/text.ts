@@ -1,6 +1,7 @@
 /** Bytes of a JSON value that a caller wants stored. */
 export const largestJson = 65_536;
 const deepestJson = 64;
+const tooDeep = `must nest at most ${deepestJson} levels`;
 // In what JSON.stringify wrote: the escape of NUL or of a lone surrogate, not preceded by an escaped backslash.
 const unstorableEscape = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/;
 
@@ -15,12 +16,15 @@ function isStorableJson(json: string): boolean {
 }
 
 /** What is wrong with a value that a caller wants stored as JSON, or undefined. At most 64 KiB as JSON and 64 levels. */
-export function oversizedJson(value: unknown, json = JSON.stringify(value), most = largestJson): string | undefined {
+export function oversizedJson(value: unknown, given?: string, most = largestJson): string | undefined {
+  // What nests by thousands cannot even be written out.
+  if (given === undefined && isDeeperThan(value, deepestJson)) return tooDeep;
+  const json = given ?? JSON.stringify(value);
   if (Buffer.byteLength(json) > most) return `must be at most ${most} bytes as JSON`;
   if (!isStorableJson(json)) return 'must not contain NUL or half a surrogate pair';
   // Few values have as many brackets as they may have levels: the others are not walked.
   const brackets = json.match(/[[{]/g)?.length ?? 0;
-  if (brackets > deepestJson && isDeeperThan(value, deepestJson)) return `must nest at most ${deepestJson} levels`;
+  if (brackets > deepestJson && isDeeperThan(value, deepestJson)) return tooDeep;
   return undefined;
 }
 

@@ -4,8 +4,10 @@ import { TooLarge } from '../domain/errors.ts';
 /**
  * Characters of one answer as JSON, escapes not counted. The contents of a full page of the largest messages are 6.5 million;
  * with metadata as large as that it has to be a smaller page.
+ * A key counts as more: it takes the time of so many characters to be written out.
  */
 export const longestAnswer = 10_000_000;
+const keyWeight = 24;
 
 /**
  * The result, or TOO_LARGE in its place: aliases and pages within pages make an answer of any size out of stored
@@ -15,7 +17,7 @@ export function withinSize(result: ExecutionResult, kind: `${OperationTypeNode}`
   if (roomAfter(result.data, longestAnswer) >= 0) return result;
   const done = kind === 'mutation' ? 'the change is made and need not be sent again, but ' : '';
   const error = new TooLarge(
-    `${done}the answer has more than ${longestAnswer} characters: ask for smaller pages or less fields`,
+    `${done}the answer has more than ${longestAnswer} characters, a key counted as ${keyWeight} more: ask for smaller pages or less fields`,
   );
   return { data: null, errors: [new GraphQLError(error.message, { originalError: error })] };
 }
@@ -30,7 +32,7 @@ function roomAfter(value: unknown, room: number): number {
     return left;
   }
   for (const key in value) {
-    left = roomAfter((value as Record<string, unknown>)[key], left - key.length - 3);
+    left = roomAfter((value as Record<string, unknown>)[key], left - key.length - keyWeight);
     if (left < 0) break;
   }
   return left;

@@ -1,4 +1,5 @@
 import { type Caller, type Core, type Ctx, RequestCtx } from '../domain/context.ts';
+import { RequestReads } from '../domain/request-reads.ts';
 import { createLoaders, type Loaders } from './loaders.ts';
 
 /** What resolvers get: the domain's context and the loaders of this one execution. */
@@ -8,6 +9,7 @@ export interface GraphCtx extends Ctx {
 
 class GraphRequestCtx extends RequestCtx implements GraphCtx {
   #loaders: Loaders | undefined;
+  readonly reads = new RequestReads();
 
   get loaders(): Loaders {
     this.#loaders ??= createLoaders(this);

@@ -90,6 +90,8 @@ interface ApolloContext {
   ctx: GraphCtx;
   /** Kept here, as the cache may throw a document out while its request runs. */
   prepared?: PreparedDocument;
+  /** What it came to: Apollo gives back a text. */
+  result?: GraphResult;
 }
 
 /** The one way into the schema: HTTP, sockets and REST rows share limits, execution and errors. */
@@ -182,6 +184,7 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
           const run = runOf(prepared, request.operationName);
           const { operation } = operationOf(prepared, request.operationName);
           const result = finish(await inTime(run(undefined, ctx, request.variables ?? {})), operation, ctx);
+          contextValue.result = result;
           return {
             http: { status: undefined, headers: new HeaderMap() },
             body: { kind: 'single', singleResult: result as ExecutionResult },
@@ -238,9 +241,10 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
           { status: 400, requestId: ctx.requestId, mediaType: mediaTypeFor(headers.accept) },
         );
       }
+      const contextValue: ApolloContext = { ctx, prepared };
       const answer = await apollo.executeHTTPGraphQLRequest({
         httpGraphQLRequest: { method, search, body: method === 'GET' ? undefined : body, headers: headerMap(headers) },
-        context: async () => ({ ctx, prepared }),
+        context: async () => contextValue,
       });
       const text = answer.body.kind === 'complete' ? answer.body.string : '';
       const rest = {
@@ -252,7 +256,8 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
       if (!text.startsWith('{"errors"')) {
         return { status: answer.status ?? 200, headers: { 'content-type': rest.mediaType }, body: text };
       }
-      return httpAnswer(JSON.parse(text) as GraphResult, { ...rest, status: answer.status });
+      const result = contextValue.result ?? (JSON.parse(text) as GraphResult);
+      return httpAnswer(result, { ...rest, status: answer.status });
     },
     admit(request, principal) {
       const prepared = documents.prepare(request.query);

@@ -27,8 +27,25 @@ export interface GroupQuery {
 
 /** Events that one group may have before it; past it the group's sockets close and come back with their cursors. */
 const maxPending = 20_000;
-/** Events that are executed side by side, with loaders in common: one read for all of them. Results keep the log's order. */
-export const sideBySide = 64;
+/** Events that are executed side by side at most, with loaders in common: one read for all of them. Results keep the log's order. */
+const sideBySide = 64;
+/** Characters of their results that should come together. */
+const togetherLength = 512 * 1024;
+
+/** How many events are executed side by side, by the size of the results before: a document may ask for megabytes for each. */
+export class Pace {
+  #count = 1;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  note(results: readonly (PreparedResult | undefined)[]): void {
+    const length = results.reduce((sum, result) => sum + (result?.json.length ?? 0), 0);
+    const fitting = Math.floor((this.#count * togetherLength) / Math.max(length, 1));
+    this.#count = Math.max(1, Math.min(sideBySide, 2 * this.#count, fitting));
+  }
+}
 /** Waits before an event is tried again, the last one as often as it takes while the database is away. */
 const waitsMs = [100, 250, 500, 1_000, 2_000] as const;
 /** So often it may fail while the database is there: then the event itself is at fault and becomes an error payload. */
@@ -40,6 +57,7 @@ type Item = { event: LoggedEvent; epoch: string } | { reset: string; epoch: stri
 export class Group {
   readonly query: GroupQuery;
   readonly members = new Set<Subscriber>();
+  readonly #pace = new Pace();
   #pending: Item[] = [];
   #running = false;
   // Grows when the feed begins again: what was begun before is not delivered any more.
@@ -82,9 +100,10 @@ export class Group {
         return;
       }
       const generation = this.#generation;
-      const items = this.#pending.splice(0, sideBySide);
+      const items = this.#pending.splice(0, this.#pace.count);
       const shared = sharedCtx(this.query, member.principal);
       const results = await Promise.all(items.map((item) => this.#render(item, member.principal, shared)));
+      this.#pace.note(results);
       if (generation !== this.#generation) continue;
       for (const [index, item] of items.entries()) this.#deliver(item, results[index]);
     }

@@ -23,7 +23,7 @@ import type { AdmittedOperation, Graph } from './execute.ts';
 import { graphLimits } from './limits.ts';
 import { LiveBudget } from './live-budget.ts';
 import { type LiveField, liveFields } from './live-fields.ts';
-import { Group, renderEvent, renderReset, sharedCtx, sideBySide } from './live-group.ts';
+import { Group, Pace, renderEvent, renderReset, sharedCtx } from './live-group.ts';
 import { FairSlots, type Slot } from './live-slots.ts';
 import { type PreparedResult, Subscriber } from './live-subscriber.ts';
 
@@ -262,12 +262,16 @@ class LiveGroups implements Live {
     const { epoch } = this.#feed;
     const routedTo = group.query.field.conversationId?.(group.query.args);
     const own = events.filter((event) => routedTo === undefined || event.conversationId === routedTo);
-    for (let from = 0; from < own.length && !member.ended; from += sideBySide) {
+    const pace = new Pace();
+    for (let from = 0; from < own.length && !member.ended; ) {
       const shared = sharedCtx(group.query, member.principal);
       const rendered = own
-        .slice(from, from + sideBySide)
+        .slice(from, from + pace.count)
         .map((event) => renderEvent(group.query, member.principal, event, epoch, shared, () => !member.ended));
-      for (const result of await Promise.all(rendered)) if (result) member.pushPast(result);
+      from += rendered.length;
+      const results = await Promise.all(rendered);
+      pace.note(results);
+      for (const result of results) if (result) member.pushPast(result);
       if (member.hasEnough) await slot.aside(() => member.drained());
     }
   }

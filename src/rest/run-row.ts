@@ -12,6 +12,8 @@ export interface RestRoute {
   path: string;
   method: 'POST';
   maxBodyBytes: number;
+  /** Whether the caller may call it at all: for others the body need not be parsed, `answer` refuses them. */
+  mayCall(ctx: GraphCtx): boolean;
   /** Never throws: faults become the contract's answers. `body` is parsed JSON, `{}` where none was sent. */
   answer(ctx: GraphCtx, request: { body: unknown; headers: IncomingHttpHeaders }): Promise<RestAnswer>;
   /** The contract's answer for what went wrong before the row ran: authentication, body, limits. */
@@ -58,6 +60,14 @@ function compileRow(graph: Graph, name: string, one: Row): RestRoute {
     maxBodyBytes: one.maxBodyBytes ?? defaultMaxBodyBytes,
     // The row's own statuses are for what its operation says: a bad token is 403 where a failed login is 401.
     refuse: (error, requestId) => errorAnswer(error, requestId),
+    mayCall(ctx) {
+      try {
+        operation.allow(ctx);
+        return true;
+      } catch {
+        return false;
+      }
+    },
     async answer(ctx, { body, headers }) {
       try {
         operation.allow(ctx);

@@ -2,7 +2,13 @@ import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import cors from '@fastify/cors';
-import fastify, { type FastifyError, type FastifyInstance, LogController } from 'fastify';
+import fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import type { DatabaseStatus } from '../domain/context.ts';
 import type { Core, Graph } from '../graphql/execute.ts';
 import type { Live } from '../graphql/live.ts';
@@ -66,6 +72,11 @@ const maxHeaders = 200;
 const stopMs = 10_000;
 /** While stopping: so long the port stays open at most. */
 const longestLingerMs = 3_000;
+const badAddress = {
+  status: 400,
+  headers: { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' },
+  body: { message: 'this address is not valid' },
+} as const;
 /** While stopping: who has sent no whole request by then is not waited for. */
 const silentMs = 1_000;
 
@@ -91,6 +102,14 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
       shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
     },
     clientErrorHandler: answerClientError,
+    // Addresses that no router takes; its own answer has another shape and none of our headers.
+    frameworkErrors: (_error: unknown, { id }: FastifyRequest, reply: FastifyReply) => {
+      const { status, body, headers } = badAddress;
+      void reply
+        .code(status)
+        .headers({ ...headers, 'x-request-id': id })
+        .send(body);
+    },
   }) as unknown as FastifyInstance;
   // Handlers read bodies themselves: what nobody reads is never collected.
   app.removeAllContentTypeParsers();

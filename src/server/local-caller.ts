@@ -8,8 +8,7 @@ loopback.addSubnet('127.0.0.0', 8, 'ipv4');
 loopback.addAddress('::1', 'ipv6');
 
 /** What proxies write about those whom they speak for. */
-const forwarding =
-  /^(?:forwarded|via|x-forwarded(?:-.+)?|x-real-ip|x-client-ip|x-cluster-client-ip|true-client-ip|cf-connecting-ip)$/;
+const forwarding = /forwarded|^via$|real-ip|client-ip|connecting-ip|remote-addr/;
 
 /**
  * Whether a request was made on this machine, by the address of its socket, and not handed on by a proxy here for
@@ -21,7 +20,7 @@ export function isFromThisMachine(message: IncomingMessage, { trustProxy }: Pick
   if (!isLoopbackAddress(socket.remoteAddress ?? '')) return false;
   // A proxy that was told nothing but where we are speaks so.
   if (httpVersion === '1.0') return false;
-  if (headers.host !== undefined && !isLoopbackName(headers.host)) return false;
+  if (message.headersDistinct.host?.some((host) => !isLoopbackName(host))) return false;
   const written = Object.keys(headers).filter((name) => forwarding.test(name));
   if (written.length === 0) return true;
   if (!trustProxy || !written.includes('x-forwarded-for')) return false;

@@ -36,12 +36,13 @@ async function run(
     const bytes = await readBody(request.raw, route.maxBodyBytes);
     leave = admission.enter();
     const principal = await principalOf(core, request.raw);
-    const body = bytes ? parseJson(bytes) : {};
     const ctx = createGraphCtx(core, {
       principal,
       requestId: request.id,
       address: addressOf(request.raw, core.settings.trustProxy),
     });
+    // Who may not call does not have a megabyte parsed.
+    const body = bytes && route.mayCall(ctx) ? parseJson(bytes) : {};
     if (bytes && bytes.length > largeBody) await othersFirst();
     return await route.answer(ctx, { body, headers: request.headers });
   } catch (error) {

@@ -4,9 +4,10 @@ import type { Logger } from 'pino';
 import type { RawData, WebSocket } from 'ws';
 import type { Principal } from '../graphql/execute.ts';
 import { parseJson } from './json-body.ts';
+import { SocketOperations } from './socket-operations.ts';
 
-/** What the kernel did not take yet of one socket, beyond which it is cut: it asks and does not read. */
-const maxBufferedBytes = 16 * 1024 * 1024;
+/** What the kernel did not take yet of one socket, beyond which it is cut: more than the largest answers that may be on their way. */
+const maxBufferedBytes = 48 * 1024 * 1024;
 const longestTimerMs = 2 ** 31 - 1;
 /** Types of messages that only a server sends: graphql-ws would take them for faults of ours. */
 const serverTypes: unknown[] = ['connection_ack', 'next', 'error'];
@@ -20,6 +21,9 @@ export class Connection {
   authorization: string | undefined;
   readonly address: string;
   readonly slot = made++;
+  readonly operations = new SocketOperations();
+  /** Characters that wait for the client. */
+  unsent = 0;
   readonly #ws: WebSocket;
   readonly #log: Logger;
   readonly #id: string;
@@ -30,10 +34,16 @@ export class Connection {
   // Results that are on their way through graphql-ws, by the number in their marker.
   readonly #marked = new Map<number, string>();
   #marks = 0;
+  readonly #onUnsent: (characters: number) => void;
+  #isReleased = false;
 
-  constructor(ws: WebSocket, { address, id, log }: { address: string; id: string; log: Logger }) {
+  constructor(
+    ws: WebSocket,
+    { address, id, log, onUnsent }: { address: string; id: string; log: Logger; onUnsent(characters: number): void },
+  ) {
     this.#ws = ws;
     this.#log = log;
+    this.#onUnsent = onUnsent;
     this.address = address;
     this.#id = id;
     // A broken frame closes the socket by itself, with the code of the fault.
@@ -89,6 +99,8 @@ export class Connection {
   release(): void {
     clearTimeout(this.#expiry);
     this.#marked.clear();
+    this.#countUnsent(-this.unsent);
+    this.#isReleased = true;
   }
 
   /**
@@ -108,12 +120,12 @@ export class Connection {
       send: (frame) => this.#send(frame),
       close: (code, reason) => this.#ws.close(code, reason),
       onMessage: (listener) => {
-        this.#ws.on('message', (data, isBinary) => void this.#receive(data, isBinary, listener));
+        this.#ws.on('message', (data, isBinary) => this.#receive(data, isBinary, listener));
       },
     };
   }
 
-  async #receive(data: RawData, isBinary: boolean, listener: (message: string) => Promise<void>): Promise<void> {
+  #receive(data: RawData, isBinary: boolean, listener: (message: string) => Promise<void>): void {
     let message: unknown;
     try {
       if (isBinary) throw new Error('text frames only');
@@ -121,15 +133,19 @@ export class Connection {
       if (serverTypes.includes((message as { type?: unknown } | null)?.type))
         throw new Error('clients do not say that');
     } catch {
-      return this.close(4400, 'Invalid message received');
+      this.close(4400, 'Invalid message received');
+      return;
     }
-    try {
-      // graphql-ws takes a parsed message too.
-      await listener(message as string);
-    } catch (error) {
-      this.#log.error({ requestId: this.#id, err: error }, 'a socket message failed');
-      this.close(4500, 'Internal server error');
-    }
+    const handle = async () => {
+      try {
+        // graphql-ws takes a parsed message too.
+        await listener(message as string);
+      } catch (error) {
+        this.#log.error({ requestId: this.#id, err: error }, 'a socket message failed');
+        this.close(4500, 'Internal server error');
+      }
+    };
+    if (!this.operations.take(Object(message), handle)) this.close(1008, 'too many messages wait for their turn');
   }
 
   // Resolves when the frame has been handed to the system, so that a slow client holds its own queue up.
@@ -140,7 +156,19 @@ export class Connection {
       return Promise.resolve();
     }
     const data = this.#marked.size > 0 ? this.#filled(frame) : frame;
-    return new Promise((resolve) => this.#ws.send(data, () => resolve()));
+    this.#countUnsent(data.length);
+    return new Promise((resolve) =>
+      this.#ws.send(data, () => {
+        this.#countUnsent(-data.length);
+        resolve();
+      }),
+    );
+  }
+
+  #countUnsent(characters: number): void {
+    if (this.#isReleased) return;
+    this.unsent += characters;
+    this.#onUnsent(characters);
   }
 
   // A marker stands at the end of a frame only. No id can look like one: its quotes are escaped.

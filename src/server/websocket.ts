@@ -39,6 +39,8 @@ export interface Sockets extends SocketCounts {
 
 /** Subscriptions and running operations of one socket. */
 const maxSubscriptions = 100;
+/** Characters that may wait for the clients of all sockets together. */
+const mostUnsent = 128 * 1024 * 1024;
 const initWaitMs = 3_000;
 /**
  * Each socket is pinged once in so many seconds, a part of them each second. Proxies cut what is silent for a minute, or
@@ -55,6 +57,7 @@ interface Extra {
 
 /** What graphql-ws carries from subscribe to execution; kept as long as the subscription, so it stays small. */
 interface SocketOperation {
+  id: string;
   admitted: AdmittedOperation;
   requestId: string;
   connection: Connection;
@@ -96,6 +99,7 @@ class GraphSockets implements Sockets {
   readonly #pings: NodeJS.Timeout;
   delivered = 0;
   #second = 0;
+  #unsent = 0;
 
   constructor({ core, graph, live, admission }: SocketParts) {
     this.#core = core;
@@ -115,7 +119,8 @@ class GraphSockets implements Sockets {
     socket.on('error', () => socket.destroy());
     this.#upgrades.handleUpgrade(request, socket, head, (ws) => {
       const address = addressOf(request, this.#core.settings.trustProxy);
-      const connection = new Connection(ws, { address, id: randomUUID(), log: this.#core.log });
+      const onUnsent = (characters: number) => this.#countUnsent(characters);
+      const connection = new Connection(ws, { address, id: randomUUID(), log: this.#core.log, onUnsent });
       this.#open.add(connection);
       const closed = this.#protocol.opened(connection.protocolSocket, { connection });
       ws.once('close', (code, reason) => {
@@ -146,13 +151,15 @@ class GraphSockets implements Sockets {
           if (Object.keys(subscriptions).length > maxSubscriptions) {
             throw new TooLarge(`a socket carries at most ${maxSubscriptions} operations`);
           }
-          const contextValue = await this.#begin(connection, payload, requestId);
+          const contextValue = await this.#begin(connection, { id, payload, requestId });
           const { prepared, operationName } = contextValue.admitted;
           // Held by graphql-ws as long as the subscription: one text for all of them.
           (payload as { query: string }).query = prepared.source;
           return { schema: this.#graph.schema, document: prepared.document, operationName, contextValue };
         } catch (error) {
           return errorsOf(error, requestId);
+        } finally {
+          connection.operations.opened(id);
         }
       },
       execute: ({ contextValue }) => this.#execute(contextValue as SocketOperation),
@@ -191,13 +198,12 @@ class GraphSockets implements Sockets {
 
   async #begin(
     connection: Connection,
-    payload: Parameters<Graph['admit']>[0],
-    requestId: string,
+    { id, payload, requestId }: { id: string; payload: Parameters<Graph['admit']>[0]; requestId: string },
   ): Promise<SocketOperation> {
     const principal = await this.#principalNow(connection);
     const { address } = connection;
     const admitted = this.#graph.admit(payload, principal);
-    const begun: SocketOperation = { admitted, requestId, connection, principal };
+    const begun: SocketOperation = { id, admitted, requestId, connection, principal };
     if (admitted.kind === 'subscription') {
       const onOverflow = () => connection.close(1013, 'too far behind: subscribe again after the last cursor');
       begun.iterator = await this.#live.subscribe(admitted, { principal, requestId, address, onOverflow });
@@ -215,8 +221,11 @@ class GraphSockets implements Sockets {
     }
   }
 
-  async #execute({ admitted, requestId, connection, principal }: SocketOperation): Promise<ExecutionResult> {
+  async #execute({ id, admitted, requestId, connection, principal }: SocketOperation): Promise<ExecutionResult> {
     const { address } = connection;
+    await connection.operations.mayExecute(id);
+    // While it waited; nobody hears of it any more.
+    if (!connection.isOpen) return {};
     const leave = this.#admission.enter();
     try {
       const result = await this.#graph.execute(admitted, createGraphCtx(this.#core, { principal, requestId, address }));
@@ -225,6 +234,16 @@ class GraphSockets implements Sockets {
     } finally {
       leave();
     }
+  }
+
+  // Many that read nothing, each of them within its own bound.
+  #countUnsent(characters: number): void {
+    this.#unsent += characters;
+    if (this.#unsent <= mostUnsent || characters <= 0) return;
+    let worst: Connection | undefined;
+    for (const connection of this.#open) if (connection.unsent > (worst?.unsent ?? 0)) worst = connection;
+    this.#core.log.warn({ unsent: this.#unsent }, 'too much waits for clients that do not read: the slowest is cut');
+    worst?.terminate();
   }
 
   #forget(connection: Connection): void {

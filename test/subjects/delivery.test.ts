@@ -92,6 +92,14 @@ describe('delivery to the action endpoint', () => {
       expect(route.calls).toHaveLength(1);
     });
 
+    it('stays a success with metadata that nests deeper than can be written out again', async () => {
+      const deep = `${'{"a":'.repeat(5_000)}1${'}'.repeat(5_000)}`;
+      const route = endpoint.route(() => ({ body: `{"source_message_id":"deep","metadata":${deep}}` }));
+      const message = await settled(app, await send(app, await conversationAt(route.url)));
+      expect(message).toMatchObject({ deliveryState: 'DELIVERED', metadata: { source: { id: 'deep' } } });
+      expect(route.calls).toHaveLength(1);
+    });
+
     it('may give the id of an earlier message again: both are delivered, the first keeps it', async () => {
       const route = endpoint.route(() => ({ body: { source_message_id: 'the-same' } }));
       const conversation = await conversationAt(route.url);

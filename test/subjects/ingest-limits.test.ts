@@ -64,6 +64,25 @@ describe('The limits of a batch', () => {
     expect((await post(source, { messages, metadata: replaced })).status).toBe(200);
   });
 
+  it('a thousand items beside 64 KiB of metadata are taken or refused in one go', async () => {
+    const { source, message } = await place();
+    const fill = {
+      messages: [message({ source_conversation_id: 'f' })],
+      metadata: [item('f', { x: 'x'.repeat(65_490) })],
+    };
+    expect((await post(source, fill)).status).toBe(200);
+    // Each of them alone has room beside it.
+    const fitting = Array.from({ length: 1_000 }, (_, index) => item('f', { n: index }));
+    expect((await post(source, { metadata: fitting })).status).toBe(200);
+    const growing = Array.from({ length: 1_000 }, (_, index) => item('f', { [`k${index}`]: index }));
+    const { status, body } = await post(source, { metadata: growing });
+    // {"x":"...","n":999,"k0":0,...,"k3":3} has 65,534 bytes.
+    expect([status, body.errors]).toEqual([
+      400,
+      [{ path: 'metadata[4].metadata', message: expect.stringMatching('65536') }],
+    ]);
+  });
+
   it('64 KiB count over batches that are committed together, and over what waited', async () => {
     const { source, message } = await place();
     await post(source, { metadata: [item('c', large('early'))] });

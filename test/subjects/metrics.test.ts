@@ -229,7 +229,15 @@ describe('who may read the metrics', () => {
     expect(await text(socket)).toMatch(/^HTTP\/1\.1 401 /);
   });
 
+  it('counts nobody as local who names two hosts', async () => {
+    const { hostname, port, host } = new URL(app.url);
+    const socket = connect(Number(port), hostname);
+    socket.write(`GET /metrics HTTP/1.1\r\nhost: ${host}\r\nhost: example.com\r\nconnection: close\r\n\r\n`);
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 4\d\d /);
+  });
+
   it.each<[string, Record<string, string>]>([
+    ['X-Original-Forwarded-For', { 'x-original-forwarded-for': '203.0.113.7' }],
     ['X-Forwarded-For', { 'x-forwarded-for': '203.0.113.7' }],
     ['X-Forwarded-For that claims loopback', { 'x-forwarded-for': '127.0.0.1' }],
     ['Forwarded', { forwarded: 'for=127.0.0.1' }],

@@ -79,6 +79,12 @@ describe('R: how a body comes to the older contracts', () => {
       }
     });
 
+    it('is none at all has our shape of a refusal', async () => {
+      const answer = await raw(head('content-length: 0', 'http:///metrics'));
+      expect([answer.status, answer.headers]).toEqual([400, expect.stringContaining('x-request-id')]);
+      expect(JSON.parse(answer.body)).toEqual({ message: 'this address is not valid' });
+    });
+
     it('a query or a fragment the address means the same', async () => {
       const query = await raw(`${head(`${typed}\r\ncontent-length: 2`, '/conversations.list?page_size=x')}{}`);
       expect(query.status).toBe(200);

@@ -17,6 +17,8 @@ export interface MetadataPlan {
 /** All that one batch says of one subject, merged into what is there. */
 interface Merge {
   item: IngestMetadata;
+  /** All that the batch says of it, in order. */
+  parts: { path: string; patch: Metadata }[];
   before: Metadata;
   after: Metadata;
   /** An upper bound of the size of `after` as JSON. */
@@ -24,7 +26,7 @@ interface Merge {
 }
 
 function startMerge(item: IngestMetadata, before: Metadata): Merge {
-  return { item, before, after: copyOf(before), mostBytes: Buffer.byteLength(JSON.stringify(before)) };
+  return { item, parts: [], before, after: copyOf(before), mostBytes: Buffer.byteLength(JSON.stringify(before)) };
 }
 
 const mostWaiting = 10_000;
@@ -47,9 +49,16 @@ export function mergeBatch(
     if (refused.has(`${path}.metadata`)) continue;
     const key = waitingKey(entry.source.id, item.namespace, item.sourceId);
     const merge = merges.get(key) ?? startMerge(item, presentMetadata(entry, item, state, plan));
-    const fault = mergeWithinLimits(merge, item.metadata);
+    const fault = mergeItem(merge, item.metadata);
     if (fault) faults.push({ path: `${path}.metadata`, message: fault });
-    else merges.set(key, merge);
+    else {
+      merge.parts.push({ path: `${path}.metadata`, patch: item.metadata });
+      merges.set(key, merge);
+    }
+  }
+  for (const merge of merges.values()) {
+    const fault = oversizedMerge(merge);
+    if (fault) faults.push({ path: firstTooMuch(merge), message: fault });
   }
   if (waitingAfter(entry, merges, state, plan) > mostWaiting) {
     const message = `at most ${mostWaiting} items of a source may wait for their conversation or message`;
@@ -134,20 +143,36 @@ function storedId(source: IngestEntry['source'], item: IngestMetadata, state: In
 const mostGrowth = 5;
 
 /** Merges an item in place. @returns the fault, where there is one */
-function mergeWithinLimits(merge: Merge, patch: Metadata): string | undefined {
+function mergeItem(merge: Merge, patch: Metadata): string | undefined {
   try {
     mergeInto(merge.after, patch);
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;
     return error.faults[0]?.message ?? error.message;
   }
-  // The whole is written out only when it may have grown past the limit.
   merge.mostBytes += Buffer.byteLength(JSON.stringify(patch)) * mostGrowth;
-  if (merge.mostBytes <= largestJson) return undefined;
-  const json = JSON.stringify(merge.after);
-  merge.mostBytes = Buffer.byteLength(json);
-  const oversized = oversizedJson(merge.after, json);
+  return undefined;
+}
+
+// Once for each subject: a thousand items may each bring it near the limit. The whole is written out only when it may
+// have grown past it.
+function oversizedMerge({ after, mostBytes }: Merge): string | undefined {
+  if (mostBytes <= largestJson) return undefined;
+  const oversized = oversizedJson(after);
   return oversized && `together with what is stored, ${oversized}`;
+}
+
+// By halves, as each try merges and writes out the whole.
+function firstTooMuch({ before, parts }: Merge): string {
+  let [fitting, tooMany] = [0, parts.length];
+  while (tooMany - fitting > 1) {
+    const middle = Math.floor((fitting + tooMany) / 2);
+    const after = copyOf(before);
+    for (const { patch } of parts.slice(0, middle)) mergeInto(after, patch);
+    if (oversizedJson(after)) tooMany = middle;
+    else fitting = middle;
+  }
+  return parts[tooMany - 1]!.path;
 }
 
 /** How many items of the source wait once the batch is in. */
