@@ -7,6 +7,7 @@ import {
   type LoggedEvent,
   readEventLog,
 } from '../domain/events.ts';
+import { longestAnswer } from './answer-size.ts';
 import { createGraphCtx, type GraphCtx } from './context.ts';
 import type { Run } from './documents.ts';
 import { toDomainError } from './errors.ts';
@@ -41,7 +42,7 @@ export class Pace {
   }
 
   note(results: readonly (PreparedResult | undefined)[]): void {
-    const length = results.reduce((sum, result) => sum + (result?.json.length ?? 0), 0);
+    const length = results.reduce((sum, result) => sum + (result?.took ?? result?.json.length ?? 0), 0);
     const fitting = Math.floor((this.#count * togetherLength) / Math.max(length, 1));
     this.#count = Math.max(1, Math.min(sideBySide, 2 * this.#count, fitting));
   }
@@ -207,9 +208,8 @@ async function patiently(
     }
     const mayHeal = (data === null || data === undefined) && errors.some(isUnavailable);
     if (!mayHeal || failures === maxFailures) {
-      return {
-        json: JSON.stringify({ errors: query.graph.format(errors, { principal, requestId }), data: data ?? null }),
-      };
+      const json = JSON.stringify({ errors: query.graph.format(errors, { principal, requestId }), data: data ?? null });
+      return errors.some(isTooLarge) ? { json, took: longestAnswer } : { json };
     }
     if (!(await isDatabaseAway(query.core))) failures += 1;
     await sleep(waitsMs[Math.min(attempt, waitsMs.length - 1)]);
@@ -219,6 +219,10 @@ async function patiently(
 
 function isDatabaseAway(core: Core): Promise<boolean> {
   return readEventLog(core).then(() => false, isUnavailable);
+}
+
+function isTooLarge(error: unknown): boolean {
+  return toDomainError(error).code === 'TOO_LARGE';
 }
 
 function isUnavailable(error: unknown): boolean {

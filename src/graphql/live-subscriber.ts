@@ -4,6 +4,8 @@ import type { EventPosition } from '../domain/events.ts';
 /** One result, stringified once and shared by all subscribers of its group. */
 export interface PreparedResult {
   json: string;
+  /** What it took in characters, where that is more than what came of it. */
+  took?: number;
 }
 
 /**

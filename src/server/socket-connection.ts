@@ -137,6 +137,8 @@ export class Connection {
       return;
     }
     const handle = async () => {
+      // It waited for its turn, and would now be opened for nobody.
+      if (!this.isOpen) return;
       try {
         // graphql-ws takes a parsed message too.
         await listener(message as string);

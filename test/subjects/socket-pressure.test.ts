@@ -26,7 +26,10 @@ describe('a socket', () => {
     figure(await scrape(app.url), 'parley_graphql_operation_duration_seconds_count', { operation: 'conversation' }) ??
     0;
 
-  it('leaves nothing behind where one id is used again and again before its operations are open', async () => {
+  it.each([
+    ['before its operations are open', 90],
+    ['until it is closed for it', 400],
+  ])('leaves nothing behind where one id is used again and again %s', async (_when, uses) => {
     const ws = new WebSocket(app.wsUrl, 'graphql-transport-ws');
     await new Promise((resolve) => ws.once('open', resolve));
     const heard: string[] = [];
@@ -35,19 +38,13 @@ describe('a socket', () => {
     send({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } });
     await until(async () => heard.length > 0);
     const payload = { query: stream, variables: { id: conversation.id } };
-    for (let use = 0; use < 90; use += 1) {
+    const closed = new Promise<number>((resolve) => ws.once('close', resolve));
+    for (let use = 0; use < uses; use += 1) {
       send({ type: 'subscribe', id: 'x', payload });
       send({ type: 'complete', id: 'x' });
     }
-    const told = (text: string) => until(async () => heard.some((one) => one.includes(text)));
-    // Another one that stands last of all: what it hears the others would have heard too.
-    send({ type: 'subscribe', id: 'x', payload: { query: '{ __typename }' } });
-    await told('"__typename":"Query"');
-    send({ type: 'subscribe', id: 'last', payload });
-    // It is open once it has told something.
-    while (!heard.some((one) => one.includes('"id":"last"'))) await happen();
-    expect(heard.filter((one) => one.includes('"id":"x"') && one.includes('"MessageEvent"'))).toEqual([]);
-
+    if (uses > 200) expect(await closed).toBe(1008);
+    else await hearsNothing();
     ws.close();
     await until(async () => figure(await scrape(app.url), 'parley_sockets_open') === 0);
     const before = await delivered();
@@ -56,6 +53,17 @@ describe('a socket', () => {
     while (marker.about(id).length === 0) await happen();
     await until(async () => (await delivered()) - before === marker.about(id).length);
     marker.close();
+
+    async function hearsNothing(): Promise<void> {
+      const told = (text: string) => until(async () => heard.some((one) => one.includes(text)));
+      // Another one that stands last of all: what it hears the others would have heard too.
+      send({ type: 'subscribe', id: 'x', payload: { query: '{ __typename }' } });
+      await told('"__typename":"Query"');
+      send({ type: 'subscribe', id: 'last', payload });
+      // It is open once it has told something.
+      while (!heard.some((one) => one.includes('"id":"last"'))) await happen();
+      expect(heard.filter((one) => one.includes('"id":"x"') && one.includes('"MessageEvent"'))).toEqual([]);
+    }
   });
 
   it('that reads nothing has little executed, however much it asks for', async () => {

@@ -24,6 +24,9 @@ it('events with large results come one by one, and faster again when they are sm
   expect(pace.count).toBe(1);
   pace.note(results(1, 4 * 1024 * 1024));
   expect(pace.count).toBe(1);
+  // Refused for its size: it took as much all the same.
+  pace.note([{ json: '{"errors":[]}', took: 10_000_000 }]);
+  expect(pace.count).toBe(1);
   pace.note(results(1, 100));
   expect(pace.count).toBe(2);
 });
