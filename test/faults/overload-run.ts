@@ -8,8 +8,9 @@ import { report, type Verdict, verify } from './verifier.ts';
 import { type Ledger, percentile, WebhookLoad } from './webhook-load.ts';
 
 export interface OverloadForm {
-  /** How the rate that can be kept up is found: so long, by so many writers. */
+  /** How the rate that can be kept up is found: so long, by so many writers. They make the load after it too. */
   calibrationMs: number;
+  usualWriters: number;
   /** Of the overload, and of the load before and after it. */
   lastsMs: number;
   /** Open requests at once in the overload. */
@@ -35,7 +36,7 @@ export async function overload(form: OverloadForm): Promise<OverloadResult> {
   const database = await createTestDatabase();
   const gateway = await GatewayProcess.start({ databaseUrl: database.url });
   const ground = await prepareGround(gateway);
-  const usual = { ...fullLoad, urls: [gateway.url], ground, timeoutMs: 20_000 };
+  const usual = { ...fullLoad, writers: form.usualWriters, urls: [gateway.url], ground, timeoutMs: 20_000 };
 
   const before = await loadFor(form.calibrationMs, { ...usual, perSecond: 1e6, seed: 171 });
   const perSecond = before.batches.length / (form.calibrationMs / 1000);
@@ -55,7 +56,7 @@ export async function overload(form: OverloadForm): Promise<OverloadResult> {
   const flooded = await flood.stop();
   const endedAt = performance.now();
   const quiet = new WebhookLoad({ ...half, seed: 173 });
-  const normalAfterMs = await normalSince(quiet, endedAt);
+  const normalAfterMs = await normalSince(quiet, form.usualWriters, endedAt);
   const after = await quiet.stop();
 
   const all = merge([before, flooded, after]);
@@ -89,12 +90,12 @@ async function loadFor(ms: number, options: ConstructorParameters<typeof Webhook
 }
 
 /** Waits for a run of answers without a refusal between them. */
-async function normalSince(load: WebhookLoad, since: number): Promise<number> {
+async function normalSince(load: WebhookLoad, writers: number, since: number): Promise<number> {
   let mark = { at: performance.now(), acks: 0, sends: 0 };
   return until(async () => {
     // Each try was answered, but for those that are open.
     const refused = load.sends - mark.sends - (load.acks - mark.acks);
-    if (refused > fullLoad.writers) mark = { at: performance.now(), acks: load.acks, sends: load.sends };
+    if (refused > writers) mark = { at: performance.now(), acks: load.acks, sends: load.sends };
     return load.acks - mark.acks >= 100 ? mark.at - since : undefined;
   }, 30_000);
 }

@@ -16,7 +16,7 @@ it('F8 in full: 300 MB past a socket that reads nothing, 100 healthy ones beside
   const { url } = await createTestDatabase();
   const gateway = await GatewayProcess.start({ databaseUrl: url, nodeArgs: ['--max-semi-space-size=4'] });
   const tested = await testedProcess(gateway, url);
-  const form = { name: 'F8 slow reader', pid: gateway.pid, healthy: 100, batches: 334, warmUpBatches: 160 };
+  const form = { name: 'F8 slow reader', pid: gateway.pid, healthy: 100, batches: 334, warmUpBatches: 334 };
   const result = await publishPastSlowReader(tested, form);
 
   // The close frame waits behind what is not read; after 30 s the server waits no longer for its answer.

@@ -66,34 +66,57 @@ describe('a socket', () => {
     }
   });
 
-  it('that reads nothing has little executed, however much it asks for', async () => {
-    for (let batch = 0; batch < 7; batch += 1) await happen(14, { text: 'x'.repeat(60_000) });
-    const query = 'query ($id: ID!) { conversation(id: $id) { messages(first: 98) { nodes { raw } } } }';
-    const before = await executed();
+  const pageQuery = 'query ($id: ID!) { conversation(id: $id) { messages(first: 98) { nodes { raw } } } }';
+
+  /** A socket that asks for a large page so many times and reads nothing. */
+  async function deafSocket(times: number): Promise<WebSocket> {
     const ws = new WebSocket(app.wsUrl, 'graphql-transport-ws');
     await new Promise((resolve) => ws.once('open', resolve));
     ws.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${token}` } }));
     await new Promise((resolve) => ws.once('message', resolve));
     ws.pause();
-    for (let id = 1; id <= 30; id += 1) {
-      ws.send(
-        JSON.stringify({ id: String(id), type: 'subscribe', payload: { query, variables: { id: conversation.id } } }),
-      );
-    }
-    await until(async () => (await executed()) - before >= 4);
-    // Somebody else who asks as often is answered meanwhile.
-    const reader = await openSocket(app.wsUrl, token);
-    for (let asked = 0; asked < 20; asked += 1) await reader.first('{ viewer { id } }');
-    reader.close();
-    expect((await executed()) - before).toBeLessThanOrEqual(8);
+    const payload = { query: pageQuery, variables: { id: conversation.id } };
+    for (let id = 1; id <= times; id += 1) ws.send(JSON.stringify({ id: String(id), type: 'subscribe', payload }));
+    return ws;
+  }
 
-    // It gets all of it once it reads.
-    let answers = 0;
-    ws.on('message', (data) => {
-      if ((data as Buffer).length < 100 && String(data).includes('complete')) answers += 1;
+  describe('that reads nothing', () => {
+    beforeAll(async () => {
+      for (let batch = 0; batch < 7; batch += 1) await happen(14, { text: 'x'.repeat(60_000) });
     });
-    ws.resume();
-    await until(async () => answers === 30, 15_000);
-    ws.terminate();
+
+    it('has little executed, however much it asks for', async () => {
+      const before = await executed();
+      const ws = await deafSocket(30);
+      await until(async () => (await executed()) - before >= 4);
+      // Somebody else who asks as often is answered meanwhile.
+      const reader = await openSocket(app.wsUrl, token);
+      for (let asked = 0; asked < 20; asked += 1) await reader.first('{ viewer { id } }');
+      reader.close();
+      expect((await executed()) - before).toBeLessThanOrEqual(8);
+
+      // It gets all of it once it reads.
+      let answers = 0;
+      ws.on('message', (data) => {
+        if ((data as Buffer).length < 100 && String(data).includes('complete')) answers += 1;
+      });
+      ws.resume();
+      await until(async () => answers === 30, 15_000);
+      ws.terminate();
+    });
+
+    it('is cut where many such together have too much waiting', async () => {
+      const sockets: WebSocket[] = [];
+      const open = async () => figure(await scrape(app.url), 'parley_sockets_open') ?? 0;
+      // Each of them has four pages of 6 MB before it.
+      while (sockets.length < 16 && (await open()) === sockets.length) {
+        const before = await executed();
+        sockets.push(await deafSocket(4));
+        await until(async () => (await executed()) - before === 4);
+      }
+      await until(async () => (await open()) < sockets.length);
+      expect(await open()).toBeGreaterThanOrEqual(4);
+      for (const ws of sockets) ws.terminate();
+    });
   });
 });
