@@ -5,7 +5,7 @@ const alwaysTaken = 64;
 /** So many at once are no crowd by their number alone. */
 const noCrowd = 100;
 /** Nor are those that are answered in this time; where requests are committed in groups it may be three times as long. */
-const answerMs = 300;
+const answerMs = 200;
 /** A crowd is taken for so long and up to this number: all clients come back together, and it is over. */
 const patienceMs = 1_000;
 const burst = 256;
@@ -24,7 +24,7 @@ export interface Admission {
 
 /**
  * Measures what this process can do instead of being told: those in flight are a crowd when they are more than were
- * answered of late in 0.3 s, or when they are old on average. A few that wait for a lock do not move the mean.
+ * answered of late in 0.2 s, or when they are old on average. A few that wait for a lock do not move the mean.
  */
 export function createAdmission(now: () => number = () => performance.now()): Admission {
   let inFlight = 0;
