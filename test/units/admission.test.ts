@@ -51,7 +51,7 @@ it('takes more at once the more it answered in the last second', () => {
   pass(600);
   enter(100);
   leave(100);
-  enter(500);
+  enter(350);
 
   expect(isOpen()).toBe(true);
   enter(200);
