@@ -13,6 +13,7 @@ import type { Run } from './documents.ts';
 import { toDomainError } from './errors.ts';
 import type { Graph } from './execute.ts';
 import type { LiveField, LivePayload } from './live-fields.ts';
+import { Pace } from './live-pace.ts';
 import type { PreparedResult, Subscriber } from './live-subscriber.ts';
 
 /** What all subscribers of a group have in common. */
@@ -28,25 +29,6 @@ export interface GroupQuery {
 
 /** Events that one group may have before it; past it the group's sockets close and come back with their cursors. */
 const maxPending = 20_000;
-/** Events that are executed side by side at most, with loaders in common: one read for all of them. Results keep the log's order. */
-const sideBySide = 64;
-/** Characters of their results that should come together. */
-const togetherLength = 512 * 1024;
-
-/** How many events are executed side by side, by the size of the results before: a document may ask for megabytes for each. */
-export class Pace {
-  #count = 1;
-
-  get count(): number {
-    return this.#count;
-  }
-
-  note(results: readonly (PreparedResult | undefined)[]): void {
-    const length = results.reduce((sum, result) => sum + (result?.took ?? result?.json.length ?? 0), 0);
-    const fitting = Math.floor((this.#count * togetherLength) / Math.max(length, 1));
-    this.#count = Math.max(1, Math.min(sideBySide, 2 * this.#count, fitting));
-  }
-}
 /** Waits before an event is tried again, the last one as often as it takes while the database is away. */
 const waitsMs = [100, 250, 500, 1_000, 2_000] as const;
 /** So often it may fail while the database is there: then the event itself is at fault and becomes an error payload. */

@@ -23,7 +23,8 @@ import type { AdmittedOperation, Graph } from './execute.ts';
 import { graphLimits } from './limits.ts';
 import { LiveBudget } from './live-budget.ts';
 import { type LiveField, liveFields } from './live-fields.ts';
-import { Group, Pace, renderEvent, renderReset, sharedCtx } from './live-group.ts';
+import { Group, renderEvent, renderReset, sharedCtx } from './live-group.ts';
+import { Pace } from './live-pace.ts';
 import { FairSlots, type Slot } from './live-slots.ts';
 import { type PreparedResult, Subscriber } from './live-subscriber.ts';
 

@@ -72,11 +72,6 @@ const maxHeaders = 200;
 const stopMs = 10_000;
 /** While stopping: so long the port stays open at most. */
 const longestLingerMs = 3_000;
-const badAddress = {
-  status: 400,
-  headers: { 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' },
-  body: { message: 'this address is not valid' },
-} as const;
 /** While stopping: who has sent no whole request by then is not waited for. */
 const silentMs = 1_000;
 
@@ -104,11 +99,7 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
     clientErrorHandler: answerClientError,
     // Addresses that no router takes; its own answer has another shape and none of our headers.
     frameworkErrors: (_error: unknown, { id }: FastifyRequest, reply: FastifyReply) => {
-      const { status, body, headers } = badAddress;
-      void reply
-        .code(status)
-        .headers({ ...headers, 'x-request-id': id })
-        .send(body);
+      void reply.code(400).headers(headersOfAll(id)).send({ message: 'this address is not valid' });
     },
   }) as unknown as FastifyInstance;
   // Handlers read bodies themselves: what nobody reads is never collected.
@@ -119,7 +110,7 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
 
   if (core.settings.otlpEndpoint) traceRequests(app);
   app.addHook('onRequest', async (request, reply) => {
-    reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' });
+    reply.headers(headersOfAll(request.id));
     if (!isForUs(request.raw, core.settings)) return reply.code(misdirected.status).send(misdirected.body);
     // Without a body its type does not matter, not even to Fastify.
     if (!hasBody(request.raw)) delete request.raw.headers['content-type'];
@@ -276,6 +267,10 @@ const clientErrors: Record<string, [number, string, string]> = {
 };
 
 // What Node's parser refuses never becomes a request: the answer is written by hand.
+function headersOfAll(requestId: string): Record<string, string> {
+  return { 'x-request-id': requestId, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' };
+}
+
 function answerClientError(
   error: Error & { code?: string },
   socket: Socket & { _httpMessage?: ServerResponse | null },

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { type App, type Json, startApp } from '../support/app.ts';
 import { openSocket } from '../support/graph-socket.ts';
+import { addLargePage, largeText } from '../support/large-page.ts';
 
-const large = 'x'.repeat(60_000);
 const aliased = (count: number) => Array.from({ length: count }, (_, index) => `r${index}: raw`).join(' ');
 const pageOf = (fields: string) =>
   `query ($id: ID!) { conversation(id: $id) { messages(first: 100) { nodes { ${fields} } } } }`;
@@ -15,12 +15,7 @@ describe('an answer', () => {
     app = await startApp();
     token = (await app.make.user()).token;
     conversation = await app.make.conversation({ messages: [{}] });
-    for (let batch = 0; batch < 7; batch += 1) {
-      const messages = Array.from({ length: 14 }, () =>
-        app.make.webhookMessage({ ...conversation.place, content: { text: large } }),
-      );
-      await app.make.webhook(conversation.source, { messages });
-    }
+    await addLargePage(app, conversation);
   });
 
   const refused = {
@@ -31,7 +26,7 @@ describe('an answer', () => {
   it('with a full page of the largest messages is given', async () => {
     const { conversation: told } = await app.data(pageOf('raw'), { id: conversation.id }, token);
     expect(told.messages.nodes).toHaveLength(99);
-    expect(told.messages.nodes[98].raw.text).toBe(large);
+    expect(told.messages.nodes[98].raw.text).toBe(largeText);
   });
 
   it('of 178 MB by aliases is refused, the first time and compiled, and over a socket', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import WebSocket from 'ws';
 import { type App, startApp } from '../support/app.ts';
 import { openSocket } from '../support/graph-socket.ts';
+import { addLargePage } from '../support/large-page.ts';
 import { figure, scrape } from '../support/metrics.ts';
 import { until } from '../support/until.ts';
 
@@ -17,10 +18,8 @@ describe('a socket', () => {
   afterAll(() => app.stop());
 
   const stream = `subscription ($id: ID!) { conversation(id: $id) { __typename ... on MessageEvent { message { id } } } }`;
-  const happen = (count = 1, content: unknown = { text: 'hello' }) =>
-    app.make.webhook(conversation.source, {
-      messages: Array.from({ length: count }, () => app.make.webhookMessage({ ...conversation.place, content })),
-    });
+  const happen = () =>
+    app.make.webhook(conversation.source, { messages: [app.make.webhookMessage(conversation.place)] });
   const delivered = async () => figure(await scrape(app.url), 'parley_events_delivered_total') ?? 0;
   const executed = async () =>
     figure(await scrape(app.url), 'parley_graphql_operation_duration_seconds_count', { operation: 'conversation' }) ??
@@ -66,7 +65,7 @@ describe('a socket', () => {
     }
   });
 
-  const pageQuery = 'query ($id: ID!) { conversation(id: $id) { messages(first: 98) { nodes { raw } } } }';
+  const pageQuery = 'query ($id: ID!) { conversation(id: $id) { messages(last: 98) { nodes { raw } } } }';
 
   /** A socket that asks for a large page so many times and reads nothing. */
   async function deafSocket(times: number): Promise<WebSocket> {
@@ -81,9 +80,7 @@ describe('a socket', () => {
   }
 
   describe('that reads nothing', () => {
-    beforeAll(async () => {
-      for (let batch = 0; batch < 7; batch += 1) await happen(14, { text: 'x'.repeat(60_000) });
-    });
+    beforeAll(() => addLargePage(app, conversation));
 
     it('has little executed, however much it asks for', async () => {
       const before = await executed();

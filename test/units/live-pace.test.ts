@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { Pace } from '../../src/graphql/live-group.ts';
+import { Pace } from '../../src/graphql/live-pace.ts';
 
 const results = (count: number, length: number) => Array.from({ length: count }, () => ({ json: 'x'.repeat(length) }));
 
