@@ -14,12 +14,13 @@ export function newId(): string {
  * @see contracts, "Ids of source-made things"
  */
 export function sourceThingId(sourceName: string, theirId: string): string {
-  const bytes = hash('sha1', sourceName + theirId, 'buffer').subarray(0, 16);
-  bytes[6] = (bytes[6]! & 0x0f) | 0x50;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  const hex = bytes.toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  const hex = hash('sha1', sourceName + theirId, 'hex');
+  const variant = variants[Number.parseInt(hex[16]!, 16) & 0b11];
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
+
+/** The digit behind the layout's two bits `10`. */
+const variants = '89ab';
 
 /** True for the one normal form of a UUID. PostgreSQL takes more forms (`{A688...}`): check before asking it. */
 export function isUuid(text: string): boolean {
