@@ -76,10 +76,17 @@ export class DatabaseProxy {
   #pass(from: Socket, to: Socket, delayMs: () => number): void {
     this.#sockets.add(from);
     if (this.#isBlackHole) from.pause();
+    // What is late holds up what comes behind it, as a wire does: no answer overtakes the one before.
+    const late: { step: () => void; dueAt: number }[] = [];
+    const passOn = () => {
+      late.shift()!.step();
+      if (late.length > 0) setTimeout(passOn, late[0]!.dueAt - performance.now());
+    };
     const later = (step: () => void) => {
       const ms = delayMs();
-      if (ms === 0) step();
-      else setTimeout(step, ms);
+      if (ms === 0 && late.length === 0) return step();
+      late.push({ step, dueAt: performance.now() + ms });
+      if (late.length === 1) setTimeout(passOn, ms);
     };
     from.on('data', (bytes) => later(() => to.write(bytes)));
     from.on('end', () => later(() => to.end()));
