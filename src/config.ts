@@ -245,7 +245,14 @@ export function loadSettings(env: NodeJS.ProcessEnv): Settings {
     eventRetentionMs: values.EVENT_RETENTION,
     retryTimeScale: values.RETRY_TIME_SCALE,
     introspection: values.INTROSPECTION ?? !isProduction,
+    version: parleyVersion(),
   };
+}
+
+/** Of the package that runs. */
+export function parleyVersion(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
 interface KeptSecrets {

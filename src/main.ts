@@ -21,6 +21,7 @@ import { readBacklog } from './domain/backlog.ts';
 import { type Core, type Role, type Settings, systemCtx } from './domain/context.ts';
 import { type EventFeed, startEventFeed } from './domain/event-feed.ts';
 import { ensurePeriodicLanes, registerLaneKind } from './domain/jobs.ts';
+import { noLegacyCalls, startLegacyCalls } from './domain/legacy-calls.ts';
 import type { Mailer } from './domain/mail.ts';
 import { Channel } from './domain/messaging/channels/channel.entity.ts';
 import { Contact } from './domain/messaging/contacts/contact.entity.ts';
@@ -32,13 +33,17 @@ import { DeliveryAttempt } from './domain/messaging/sources/delivery-attempt.ent
 import { Source } from './domain/messaging/sources/source.entity.ts';
 import { verifySourceToken } from './domain/messaging/sources/source.service.ts';
 import { Tag } from './domain/messaging/tags/tag.entity.ts';
+import { MessageTemplate } from './domain/messaging/templates/message-template.entity.ts';
 import { silentMeter } from './domain/meter.ts';
 import { createOutboundHttp, type OutboundHttp } from './domain/outbound-http.ts';
 import { olderThanDays, registerCleaner, retentionKind, retentionLane } from './domain/retention.ts';
 import { createGraph } from './graphql/execute.ts';
 import { createLive } from './graphql/live.ts';
 import { buildParleySchema } from './graphql/schema.ts';
+import { airyChannels } from './rest/contracts/airy-channels.ts';
 import { airyCore } from './rest/contracts/airy-core.ts';
+import { airyLater } from './rest/contracts/airy-later.ts';
+import { airyPeople } from './rest/contracts/airy-people.ts';
 import { airySource } from './rest/contracts/airy-source.ts';
 import { compileRows } from './rest/run-row.ts';
 import { type ApiParts, createHttpServer } from './server/http.ts';
@@ -47,7 +52,7 @@ import { startTracing } from './server/tracing.ts';
 import { watchVitals } from './server/vitals.ts';
 import { startWorker } from './worker/worker.ts';
 
-const entities = [UserAccount, Source, Channel, Contact, Conversation, Message, Tag, DeliveryAttempt];
+const entities = [UserAccount, Source, Channel, Contact, Conversation, Message, Tag, MessageTemplate, DeliveryAttempt];
 
 registerTokenKind('user', verifyUserToken);
 registerTokenKind('source', verifySourceToken);
@@ -58,6 +63,8 @@ registerCleaner(olderThanDays('waiting_metadata', 'created_at', 30));
 registerCleaner(olderThanDays('idempotency_record', 'created_at', 2));
 registerCleaner(olderThanDays('login_throttle', 'window_ends_at', 1));
 registerCleaner(olderThanDays('reset_token', 'expires_at', 1));
+registerCleaner(olderThanDays('invitation', 'expires_at', 1));
+registerCleaner(olderThanDays('legacy_call', 'last_at', 400));
 
 const backgroundMs = 3_000;
 
@@ -106,6 +113,9 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
     stops.push(() => outbound.close());
     const mailer = stand.mailer ?? createMailer(settings, log);
     const metrics = createMetrics();
+    const now = stand.now ?? (() => new Date());
+    const legacyCalls = startLegacyCalls({ sql: database.sql, log, now });
+    stops.push(() => legacyCalls.stop());
     const background = new Set<Promise<unknown>>();
     // A mail server that hangs must not hold the stop.
     stops.push(() => Promise.race([Promise.allSettled(background), sleep(backgroundMs, undefined, { ref: false })]));
@@ -118,8 +128,9 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
       outbound,
       mailer,
       meter: metrics.meter,
+      legacyCalls,
       background,
-      now: stand.now ?? (() => new Date()),
+      now,
     };
 
     if (settings.role !== 'gateway') {
@@ -164,7 +175,7 @@ async function openApi(core: Core, feed: EventFeed, stops: (() => unknown)[]): P
   return {
     graph,
     live,
-    restRoutes: compileRows(graph, { ...airyCore, ...airySource }),
+    restRoutes: compileRows(graph, { ...airyCore, ...airyChannels, ...airyLater, ...airyPeople, ...airySource }),
     webDir: join(dirname(fileURLToPath(import.meta.url)), '../dist/web'),
   };
 }
@@ -341,6 +352,7 @@ export function createUser(input: NewUser & { role: Role }): Promise<{ id: strin
         outbound,
         mailer: createMailer(settings, log),
         meter: silentMeter,
+        legacyCalls: noLegacyCalls,
         background: new Set(),
         now: () => new Date(),
       };

@@ -14,6 +14,7 @@ const silent = { info() {}, warn() {} };
  * clones. The workers find both in the environment.
  */
 export default async function globalSetup() {
+  process.env.PARLEY_TEST_SEEN = mkdtempSync(join(tmpdir(), 'parley-seen-'));
   const server = process.env.DATABASE_URL ? undefined : await startServer();
   process.env.PARLEY_TEST_SERVER = server ? server.url : process.env.DATABASE_URL;
   process.env.PARLEY_TEST_TEMPLATE = `parley_test_${process.pid}_${Date.now().toString(36)}`;

@@ -33,6 +33,10 @@ interface TailFlags extends ClientFlags {
   after?: string;
   json: boolean;
 }
+interface CompatReportFlags extends ClientFlags {
+  days: number;
+  json: boolean;
+}
 interface ListenFlags extends ClientFlags {
   port: number;
   host: string;
@@ -112,6 +116,16 @@ export function addClientCommands(program: Command): void {
     .action(tailCommand);
 
   program
+    .command('compat-report')
+    .description('Says which calls of the older REST contracts are still made, how often, when last and by whom.')
+    .addOption(new Option('--days <count>', 'of the last so many days').default(30).argParser(wholeNumber(1, 366)))
+    .option('--json', 'one JSON object per line', false)
+    .addOption(tokenOption())
+    .addOption(urlOption())
+    .addHelpText('after', examples('compat-report', 'compat-report --days 7 --json'))
+    .action(compatReportCommand);
+
+  program
     .command('listen')
     .description('Takes the action calls of a source, verifies and prints them, and answers, until Ctrl-C.')
     .argument('<source_id>', 'a source that exists', sourceId)
@@ -171,6 +185,11 @@ async function demoCommand(flags: DemoFlags): Promise<void> {
 async function tailCommand(flags: TailFlags): Promise<void> {
   const { tailEvents } = await import('./events-tail.ts');
   await withSignal((signal) => tailEvents({ ...flags, out: process.stdout, notices: process.stderr, signal }));
+}
+
+async function compatReportCommand(flags: CompatReportFlags): Promise<void> {
+  const { reportLegacyCalls } = await import('./compat-report.ts');
+  await reportLegacyCalls({ ...flags, out: process.stdout });
 }
 
 async function listenCommand(id: string, { secret, ...flags }: ListenFlags): Promise<void> {

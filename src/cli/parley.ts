@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { parleyVersion } from '../config.ts';
 import { addClientCommands } from './client-commands.ts';
 import { CliFailure, sentenceOf } from './failure.ts';
 import { addOperatorCommands } from './operator-commands.ts';
@@ -34,7 +34,7 @@ function exitCodeOf(error: unknown): number {
 function buildProgram(): Command {
   const program = new Command('parley')
     .description('Runs a Parley gateway and works with one.')
-    .version(version(), '-V, --version', 'prints the version')
+    .version(parleyVersion(), '-V, --version', 'prints the version')
     .helpOption('-h, --help', 'prints this')
     .helpCommand('help [command]', 'prints the help of a command')
     .showHelpAfterError('(add --help for the options and examples)')
@@ -53,9 +53,4 @@ function buildProgram(): Command {
   addOperatorCommands(program);
   addClientCommands(program);
   return program;
-}
-
-function version(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
+import type { LegacyCalls } from './legacy-calls.ts';
 import type { Mailer } from './mail.ts';
 import type { Meter } from './meter.ts';
 import type { OutboundHttp } from './outbound-http.ts';
@@ -60,6 +61,8 @@ export interface Settings {
   eventRetentionMs: number;
   retryTimeScale: number;
   introspection: boolean;
+  /** Of Parley itself. */
+  version: string;
 }
 
 /** A text with `$1`, `$2` for its values. It is prepared, so values must not stand in it. */
@@ -96,6 +99,7 @@ export interface Core {
   outbound: OutboundHttp;
   mailer: Mailer;
   meter: Meter;
+  legacyCalls: LegacyCalls;
   /** Work that goes on after its answer; the stop waits for it. */
   background: Set<Promise<unknown>>;
   /** The clock of domain decisions; tests move it. Leases and schedules use the database's clock instead. */

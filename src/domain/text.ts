@@ -39,3 +39,8 @@ const longestAddress = 2_048;
 export function isWebAddress(text: string): boolean {
   return text.length <= longestAddress && URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 }
+
+/** True for a name: 1 to so many characters without a line end or another control character, not only blanks. */
+export function isOneLine(text: string, longest: number): boolean {
+  return text.trim() !== '' && text.length <= longest && !/\p{Cc}/u.test(text) && isStorableText(text);
+}

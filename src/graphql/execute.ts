@@ -42,10 +42,13 @@ export type { PreparedDocument, Run } from './documents.ts';
 export { DocumentRefused } from './documents.ts';
 export { toDomainError, UnsupportedMediaType } from './errors.ts';
 export type { GraphHttpAnswer } from './http-answer.ts';
+export { globalId } from './ids.ts';
 export { parseInstant } from './scalars.ts';
 
 /** One operation as REST rows run it. */
 export interface Operation {
+  /** The names of its root fields. */
+  rootFields: readonly string[];
   /** Whether the caller may run it, before the input is looked at. @throws Unauthenticated, Forbidden */
   allow(ctx: GraphCtx): void;
   /** @throws the DomainError, or whatever was thrown, of the first fault */
@@ -281,8 +284,10 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     compileOperation(document) {
       const parsed = parse(document);
       const run = observed(core, getOperationAST(parsed)!, compileStored(schema, parsed));
-      const actions = rootFieldsOf(parsed).map(actionOf);
+      const rootFields = rootFieldsOf(parsed);
+      const actions = rootFields.map(actionOf);
       return {
+        rootFields,
         allow(ctx) {
           for (const action of actions) allow(ctx, action);
         },

@@ -5,7 +5,8 @@ import type { Ctx } from '../domain/context.ts';
 import { currentEventCursor } from '../domain/events.ts';
 import type { Channel } from '../domain/messaging/channels/channel.entity.ts';
 import { findChannels, listChannelsOf } from '../domain/messaging/channels/channel.service.ts';
-import { findContacts, type ShownContact } from '../domain/messaging/contacts/contact.service.ts';
+import type { Contact } from '../domain/messaging/contacts/contact.entity.ts';
+import { findContactDetails, findContacts, type ShownContact } from '../domain/messaging/contacts/contact.service.ts';
 import {
   type ConversationPage,
   findConversations,
@@ -19,6 +20,8 @@ import type { Source } from '../domain/messaging/sources/source.entity.ts';
 import { type DeliveriesQuery, findSourcesById, listDeliveries } from '../domain/messaging/sources/source.service.ts';
 import type { Tag } from '../domain/messaging/tags/tag.entity.ts';
 import { findTags } from '../domain/messaging/tags/tag.service.ts';
+import type { MessageTemplate } from '../domain/messaging/templates/message-template.entity.ts';
+import { findTemplates } from '../domain/messaging/templates/message-template.service.ts';
 import type { Page, PageRequest } from '../domain/paging.ts';
 
 /** Reads that fold: one statement for all that one execution asks of a kind. */
@@ -27,9 +30,11 @@ export interface Loaders {
   source: DataLoader<string, Source | null>;
   channel: DataLoader<string, Channel | null>;
   contact: DataLoader<string, ShownContact | null>;
+  contactDetails: DataLoader<string, Contact | null>;
   conversation: DataLoader<string, LoadedConversation | null>;
   message: DataLoader<string, Message | null>;
   tag: DataLoader<string, Tag | null>;
+  template: DataLoader<string, MessageTemplate | null>;
   /** What came with a list is not read again. */
   remember(conversations: readonly LoadedConversation[]): void;
   /** A page of a conversation's messages; equal pages of several conversations are one statement. */
@@ -77,6 +82,9 @@ export function createLoaders(ctx: Ctx): Loaders {
       tellRemembered();
       return loader('contact', findContacts);
     },
+    get contactDetails() {
+      return loader('contact details', findContactDetails);
+    },
     get conversation() {
       tellRemembered();
       return loader('conversation', findConversations);
@@ -89,6 +97,9 @@ export function createLoaders(ctx: Ctx): Loaders {
     },
     get tag() {
       return loader('tag', findTags);
+    },
+    get template() {
+      return loader('template', findTemplates);
     },
     messagesOf(conversationId, page) {
       return loader(pageName('messages', page), (_, ids) => listMessages(ctx, ids, page)).load(conversationId);

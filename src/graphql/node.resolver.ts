@@ -23,6 +23,7 @@ const loaded = {
   Conversation: 'conversation',
   Message: 'message',
   Tag: 'tag',
+  MessageTemplate: 'template',
 } as const;
 
 async function findNode(ctx: GraphCtx, globalId: string, path: string): Promise<Typed | null> {

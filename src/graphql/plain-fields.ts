@@ -9,9 +9,9 @@ export const plainFieldResolvers = new Map<string, PlainResolver>();
  * Registers fields that are a function of their parent, or at most ask a loader. They skip TypeGraphQL's chain of promises,
  * which on a list of 20 costs more than the fields themselves. Fields that not everybody may see are no such thing.
  */
-export function plainFields<Root>(
+export function plainFields<Root, Args = never>(
   type: string,
-  fields: Record<string, (root: Root, args: never, ctx: GraphCtx) => unknown>,
+  fields: Record<string, (root: Root, args: Args, ctx: GraphCtx) => unknown>,
 ): void {
   for (const [field, resolve] of Object.entries(fields))
     plainFieldResolvers.set(`${type}.${field}`, resolve as PlainResolver);

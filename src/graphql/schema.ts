@@ -12,11 +12,15 @@ import {
 import { buildSchema, type PubSub } from 'type-graphql';
 import { actionOf, allow } from '../domain/access.ts';
 import { UserResolver } from './accounts/users/user.resolver.ts';
+import { UserAdminResolver } from './accounts/users/user-admin.resolver.ts';
+import { ClientConfigResolver } from './client-config.resolver.ts';
 import type { GraphCtx } from './context.ts';
 import { globalId } from './ids.ts';
+import { LegacyCallsResolver } from './legacy-calls.resolver.ts';
 import { ChannelResolver } from './messaging/channels/channel.resolver.ts';
 import { ContactResolver } from './messaging/contacts/contact.resolver.ts';
 import { ConversationResolver } from './messaging/conversations/conversation.resolver.ts';
+import { ConversationChangeResolver } from './messaging/conversations/conversation-change.resolver.ts';
 import {
   ChannelEventResolver,
   ConversationEventResolver,
@@ -25,7 +29,10 @@ import {
   TagEventResolver,
 } from './messaging/inbox.resolver.ts';
 import { MessageResolver } from './messaging/messages/message.resolver.ts';
+import { MetadataResolver } from './messaging/metadata/metadata.resolver.ts';
 import { SourceResolver } from './messaging/sources/source.resolver.ts';
+import { TagResolver } from './messaging/tags/tag.resolver.ts';
+import { TemplateResolver } from './messaging/templates/template.resolver.ts';
 import { NodeResolver } from './node.resolver.ts';
 import { memberNames, plainFieldResolvers } from './plain-fields.ts';
 import { DateTimeScalar } from './scalars.ts';
@@ -44,12 +51,19 @@ export async function buildParleySchema(): Promise<GraphQLSchema> {
   const schema = await buildSchema({
     resolvers: [
       UserResolver,
+      UserAdminResolver,
       NodeResolver,
+      ClientConfigResolver,
+      LegacyCallsResolver,
       SourceResolver,
       ChannelResolver,
       ContactResolver,
       ConversationResolver,
+      ConversationChangeResolver,
       MessageResolver,
+      TagResolver,
+      TemplateResolver,
+      MetadataResolver,
       InboxResolver,
       MessageEventResolver,
       ConversationEventResolver,

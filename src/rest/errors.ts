@@ -32,6 +32,8 @@ const renamed: Record<string, string> = {
   last: 'page_size',
   content: 'message',
   text: 'message',
+  'recipient.sourceRecipientId': 'source_recipient_id',
+  'settings.token': 'token',
 };
 
 /**
@@ -73,8 +75,10 @@ function errorBody(fault: DomainError): { message: string; errors?: Fault[] } {
 }
 
 // The sentences of the contract stand alone.
+const whole = ['Unknown metadata namespace', 'Tag color must be'];
+
 function describe({ path, message }: Fault): string {
-  return message.startsWith('Unknown metadata namespace') ? message : `${path}: ${message}`;
+  return whole.some((beginning) => message.startsWith(beginning)) ? message : `${path}: ${message}`;
 }
 
 function restPath(path: string): string {

@@ -32,6 +32,8 @@ export interface Row<In extends Variables = Variables, Data = never> {
   in: z.ZodType<In>;
   /** Adds what stands in headers. */
   headers?(variables: In, headers: IncomingHttpHeaders): Variables;
+  /** What a good answer's body is, strictly; left out: empty. Documented, and what tests hold each answer against. */
+  answer?: z.ZodType;
   /** The answer's body; left out or undefined: empty. May throw NotFound for what the operation gave as null. */
   out?(data: Data, variables: In): unknown;
   /** Statuses where the contract differs from the table in errors.ts. */
@@ -54,6 +56,8 @@ export function compileRows(graph: Graph, table: Record<string, Row>): RestRoute
 
 function compileRow(graph: Graph, name: string, one: Row): RestRoute {
   const operation = graph.compileOperation(one.runs);
+  const [field] = operation.rootFields;
+  const called = { name, field: field! };
   return {
     path: `/${name}`,
     method: 'POST',
@@ -71,6 +75,7 @@ function compileRow(graph: Graph, name: string, one: Row): RestRoute {
     async answer(ctx, { body, headers }) {
       try {
         operation.allow(ctx);
+        ctx.core.legacyCalls.note(called, ctx.principal);
         const read = parse(one.in, body);
         const variables = one.headers ? one.headers(read, headers) : read;
         const data = (await operation.run(ctx, variables)) as never;

@@ -33,6 +33,9 @@ export class RestGround {
       conversation_id: conversation.id,
       message_id: conversation.messageIds[0],
       channel_id: channel.id,
+      state: 'CLOSED',
+      color: 'tag-red',
+      subject: 'conversation',
     };
     return new RestGround(app, await restRows(), { source, admin: (await app.make.admin()).token, known });
   }

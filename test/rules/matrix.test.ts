@@ -27,6 +27,14 @@ const matrix: Record<string, Caller[]> = {
   logIn: signingIn,
   requestPasswordReset: signingIn,
   resetPassword: signingIn,
+  // users.accept-invitation, client.config
+  acceptInvitation: signingIn,
+  clientConfig: signingIn,
+  // users.list, users.invite, roles, deactivation
+  users: user,
+  inviteUser: admin,
+  setUserRole: admin,
+  setUserActive: admin,
   // what every signed-in person sees
   viewer: user,
   node: user,
@@ -38,10 +46,44 @@ const matrix: Record<string, Caller[]> = {
   markConversationRead: user,
   sendMessage: user,
   retryMessage: user,
+  setConversationState: user,
+  assignConversation: user,
+  nameConversationContact: user,
+  refetchConversationContact: user,
+  suggestReplies: user,
+  // tags on conversations, tags.*
+  tagConversation: user,
+  untagConversation: user,
+  tags: user,
+  createTag: user,
+  updateTag: user,
+  deleteTag: user,
+  // metadata.*
+  setMetadata: user,
+  mergeUserData: user,
+  // templates.*
+  templates: user,
+  template: user,
+  createTemplate: admin,
+  updateTemplate: admin,
+  deleteTemplate: admin,
+  // contacts.*
+  contacts: user,
+  contact: user,
+  createContact: user,
+  updateContact: user,
+  importContacts: admin,
+  deleteContact: admin,
   // channels.list, channels.info
+  channel: user,
   channels: user,
   connectedChannels: user,
-  // channels.disconnect
+  // parley compat-report
+  legacyCalls: admin,
+  // channels.connect, .disconnect, .explore, .update
+  connectChannel: admin,
+  updateChannel: admin,
+  exploreChannels: admin,
   disconnectChannel: admin,
   // sources.list: id and name for agents
   sources: user,

@@ -114,7 +114,8 @@ function callOf(raw: Buffer, headers: IncomingHttpHeaders, route: Route): Action
     body,
     headers,
     messageId,
-    conversationId: body.payload.conversation.id,
+    // Of a message that begins one there is none yet.
+    conversationId: body.payload.conversation?.id,
     attempt: route.callsOf(messageId).length + 1,
     at: performance.now(),
   };

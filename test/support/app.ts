@@ -12,6 +12,7 @@ import { sourceThingId } from '../../src/domain/ids.ts';
 import type { Mail } from '../../src/domain/mail.ts';
 import { type Parley, type Stand, start } from '../../src/main.ts';
 import { createTestDatabase } from './database.ts';
+import { watchRow } from './row-watch.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: answers are whatever the server sent; the test says what it expects.
 export type Json = any;
@@ -94,7 +95,9 @@ function clientOf({ url, core }: Parley) {
       body: body === undefined ? undefined : isRaw ? (body as string) : JSON.stringify(body),
     });
     const text = await response.text();
-    return { status: response.status, headers: response.headers, text, body: parsed(text) };
+    const answer = { status: response.status, headers: response.headers, text, body: parsed(text) };
+    await watchRow(path, answer);
+    return answer;
   }
 
   const rest = (name: string, body?: unknown, caller: Caller = {}) => post(`/${name}`, body, caller);

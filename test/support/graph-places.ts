@@ -179,7 +179,8 @@ export function refuses(type: GraphQLInputType, value: unknown): boolean {
   if (isListType(type))
     return Array.isArray(value) ? value.some((item) => refuses(type.ofType, item)) : refuses(type.ofType, value);
   if (isInputObjectType(type)) {
-    if (typeof value !== 'object' || Array.isArray(value)) return true;
+    // A list counts as an object here, by the keys of its items: that is how graphql-js reads it.
+    if (typeof value !== 'object') return true;
     const fields = type.getFields();
     return (
       Object.keys(value).some((key) => !Object.hasOwn(fields, key)) ||

@@ -117,7 +117,17 @@ function nameOf(path: Path): string {
   return path
     .map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`))
     .join('')
-    .slice(1);
+    .replace(/^\./, '');
+}
+
+interface BoundCheck {
+  _zod: { def: { check: string; value: number } };
+}
+
+function boundsOf(schema: Schema): [least: number, most: number] {
+  const { checks = [] } = defOf(schema) as { checks?: BoundCheck[] };
+  const of = (kind: string) => checks.find(({ _zod }) => _zod.def.check === kind)?._zod.def.value;
+  return [of('greater_than') ?? Number.NEGATIVE_INFINITY, of('less_than') ?? Number.POSITIVE_INFINITY];
 }
 
 // An independent reading of what a shape takes: by the kind of value alone.
@@ -143,8 +153,10 @@ function refusal(schema: Schema): (value: unknown) => boolean {
       return isUuidField(schema)
         ? (value) => typeof value !== 'string' || !/^[0-9a-f-]{36}$/.test(value)
         : (value) => typeof value !== 'string';
-    case 'number':
-      return (value) => !Number.isSafeInteger(value) || Number(value) < 0;
+    case 'number': {
+      const [least, most] = boundsOf(schema);
+      return (value) => !Number.isSafeInteger(value) || Number(value) < least || Number(value) > most;
+    }
     case 'boolean':
       return (value) => typeof value !== 'boolean';
     case 'literal':

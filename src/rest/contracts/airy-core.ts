@@ -1,57 +1,69 @@
 import { z } from 'zod';
 import { NotFound } from '../../domain/errors.ts';
+import { globalId } from '../../graphql/execute.ts';
 import { type Row, row } from '../run-row.ts';
+import * as answers from './airy.answers.ts';
 import {
   anyJson,
+  defined,
   id,
+  nothing,
   optionalText,
-  type PageInfoData,
+  type PageData,
   pageAnswer,
+  pageArguments,
   pageFields,
+  pageInfoFields,
+  pageParameters,
   pageVariables,
+  tagColor,
   text,
 } from './airy.inputs.ts';
 import {
   type ChannelData,
   type ConversationData,
+  channelFields,
   channelPayload,
   conversationFields,
   conversationPayload,
   type MessageData,
   messageFields,
   messagePayload,
+  sentFields,
+  sentPayload,
+  sessionFields,
+  sessionPayload,
+  type TagData,
+  tagFields,
+  tagPayload,
 } from './airy.payloads.ts';
 
-interface SessionData {
-  session: { token: string; user: { legacyId: string; firstName: string; lastName: string } };
-}
-
-const sessionPayload = ({ session: { token, user } }: SessionData) => ({
-  id: user.legacyId,
-  first_name: user.firstName,
-  last_name: user.lastName,
-  token,
-});
-
-const sessionFields = 'token user { legacyId firstName lastName }';
 const emptyObject = () => ({});
 
-interface PageData {
-  pageInfo: PageInfoData;
-  total: number | null;
+const conversationAndTag = z
+  .object({ conversation_id: id, tag_id: id })
+  .transform((body) => ({ input: { conversationId: body.conversation_id, tagId: body.tag_id } }));
+
+const conversationNode = (conversationId: string) => globalId('Conversation', conversationId);
+
+interface SendBody {
+  conversation_id?: string | null;
+  channel_id?: string | null;
+  source_recipient_id?: string | null;
+  message: unknown;
 }
 
-interface SentData {
-  sent: { message: MessageData & { conversation: { legacyId: string; sourceId: string } } };
+/** To a conversation, or to whom there is none with yet. */
+function sendInput(body: SendBody, check: z.RefinementCtx): { input: Record<string, unknown> } {
+  const { conversation_id: conversationId, message: content } = body;
+  if (conversationId != null) return { input: { conversationId, content } };
+  const { channel_id: channelId, source_recipient_id: sourceRecipientId } = body;
+  if (channelId != null && sourceRecipientId)
+    return { input: { recipient: { channelId, sourceRecipientId }, content } };
+  const message = 'is required, or else channel_id with source_recipient_id';
+  check.addIssue({ code: 'custom', path: ['conversation_id'], message });
+  return z.NEVER;
 }
-
-const sentFields = `message { ${messageFields} conversation { legacyId sourceId } }`;
-const sentPayload = ({ sent: { message } }: SentData) =>
-  messagePayload(message, { sourceId: message.conversation.sourceId, conversationId: message.conversation.legacyId });
-
-const pageInfoFields = 'pageInfo { hasNextPage hasPreviousPage startCursor endCursor }';
-const pageParameters = '$first: Int, $after: Cursor, $last: Int, $before: Cursor';
-const pageArguments = 'first: $first, after: $after, last: $last, before: $before';
 
 /** Endpoints of the HTTP document, and those around accounts. @see contracts, sections 2 and 6 */
 export const airyCore: Record<string, Row> = {
@@ -62,6 +74,7 @@ export const airyCore: Record<string, Row> = {
       .transform(({ first_name: firstName, last_name: lastName, ...rest }) => ({
         input: { ...rest, firstName, lastName },
       })),
+    answer: answers.session,
     out: sessionPayload,
     // An e-mail that is in use already.
     errors: { CONFLICT: 401 },
@@ -70,6 +83,7 @@ export const airyCore: Record<string, Row> = {
   'users.login': row({
     runs: `mutation ($input: LogInInput!) { session: logIn(input: $input) { ${sessionFields} } }`,
     in: z.object({ email: text, password: text }).transform((input) => ({ input })),
+    answer: answers.session,
     out: sessionPayload,
     errors: { UNAUTHENTICATED: 401 },
   }),
@@ -79,12 +93,14 @@ export const airyCore: Record<string, Row> = {
     in: z
       .object({ token: text, new_password: text })
       .transform(({ token, new_password: newPassword }) => ({ input: { token, newPassword } })),
+    answer: answers.nothing,
     out: emptyObject,
   }),
 
   'users.request-password-reset': row({
     runs: 'mutation ($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { done } }',
     in: z.object({ email: text }).transform((input) => ({ input })),
+    answer: answers.nothing,
     out: emptyObject,
   }),
 
@@ -97,6 +113,7 @@ export const airyCore: Record<string, Row> = {
         filters: z.literal('', 'filters are not offered yet: leave the field out or empty').nullish(),
       })
       .transform(pageVariables),
+    answer: answers.conversations,
     out: ({
       conversations,
     }: {
@@ -110,6 +127,7 @@ export const airyCore: Record<string, Row> = {
   'conversations.info': row({
     runs: `query ($id: ID!) { conversation(id: $id) { ${conversationFields} } }`,
     in: z.object({ conversation_id: id }).transform((body) => ({ id: body.conversation_id })),
+    answer: answers.conversation,
     out: ({ conversation }: { conversation: ConversationData | null }, variables) => {
       if (!conversation) throw new NotFound('conversation', variables.id);
       return conversationPayload(conversation);
@@ -120,6 +138,7 @@ export const airyCore: Record<string, Row> = {
     runs: 'mutation ($input: ConversationInput!) { markConversationRead(input: $input) { changed } }',
     status: 202,
     in: z.object({ conversation_id: id }).transform((body) => ({ input: { conversationId: body.conversation_id } })),
+    answer: answers.nothing,
     out: emptyObject,
   }),
 
@@ -129,6 +148,7 @@ export const airyCore: Record<string, Row> = {
     in: z
       .object({ conversation_id: id, ...pageFields })
       .transform(({ conversation_id, ...page }) => ({ id: conversation_id, ...pageVariables(page) })),
+    answer: answers.messages,
     out: (
       { conversation }: { conversation: { sourceId: string; messages: PageData & { nodes: MessageData[] } } | null },
       variables,
@@ -146,19 +166,25 @@ export const airyCore: Record<string, Row> = {
   'messages.send': row({
     runs: `mutation ($input: SendMessageInput!) { sent: sendMessage(input: $input) { ${sentFields} } }`,
     in: z
-      .object({ conversation_id: id, message: anyJson })
-      .transform((body) => ({ input: { conversationId: body.conversation_id, content: body.message } })),
+      .object({
+        conversation_id: id.nullish(),
+        channel_id: id.nullish(),
+        source_recipient_id: optionalText,
+        message: anyJson,
+      })
+      .transform(sendInput),
     headers: ({ input }, headers) => {
       const key = headers['idempotency-key'];
       return { input: { ...input, ...(typeof key === 'string' && { idempotencyKey: key }) } };
     },
+    answer: answers.message,
     out: sentPayload,
   }),
 
   'channels.list': row({
-    runs: `query ($sourceId: String) { connectedChannels(sourceId: $sourceId) {
-      legacyId name sourceChannelId connected imageUrl metadata sourceId } }`,
+    runs: `query ($sourceId: String) { connectedChannels(sourceId: $sourceId) { ${channelFields} } }`,
     in: z.object({ source: optionalText }).transform(({ source }) => ({ sourceId: source })),
+    answer: answers.channels,
     out: ({ connectedChannels }: { connectedChannels: ChannelData[] }) => ({
       data: connectedChannels.map(channelPayload),
     }),
@@ -169,6 +195,7 @@ export const airyCore: Record<string, Row> = {
     status: ({ disconnectChannel }: { disconnectChannel: { changed: boolean } }) =>
       disconnectChannel.changed ? 200 : 202,
     in: z.object({ channel_id: id }).transform((body) => ({ input: { channelId: body.channel_id } })),
+    answer: answers.nothing,
     out: emptyObject,
     errors: { NOT_FOUND: 400 },
   }),
@@ -176,6 +203,75 @@ export const airyCore: Record<string, Row> = {
   'messages.resend': row({
     runs: `mutation ($input: MessageInput!) { sent: retryMessage(input: $input) { ${sentFields} } }`,
     in: z.object({ message_id: id }).transform((body) => ({ input: { messageId: body.message_id } })),
+    answer: answers.message,
     out: sentPayload,
+  }),
+
+  'conversations.tag': row({
+    runs: 'mutation ($input: TagConversationInput!) { tagConversation(input: $input) { changed } }',
+    in: conversationAndTag,
+    answer: answers.nothing,
+    out: emptyObject,
+  }),
+
+  'conversations.untag': row({
+    runs: 'mutation ($input: TagConversationInput!) { untagConversation(input: $input) { changed } }',
+    in: conversationAndTag,
+    answer: answers.nothing,
+    out: emptyObject,
+  }),
+
+  'tags.create': row({
+    runs: `mutation ($input: CreateTagInput!) { made: createTag(input: $input) { tag { ${tagFields} } } }`,
+    status: 201,
+    in: z.object({ name: text, color: tagColor }).transform((input) => ({ input })),
+    answer: answers.tag,
+    out: ({ made }: { made: { tag: TagData } }) => tagPayload(made.tag),
+  }),
+
+  'tags.update': row({
+    runs: 'mutation ($input: UpdateTagInput!) { updateTag(input: $input) { tag { legacyId } } }',
+    in: z
+      .object({ id, name: optionalText, color: tagColor.nullish() })
+      .transform(({ id: tagId, ...changes }) => ({ input: defined({ tagId, ...changes }) })),
+    answer: answers.nothing,
+    out: emptyObject,
+  }),
+
+  'tags.delete': row({
+    runs: 'mutation ($input: TagInput!) { deleteTag(input: $input) { deletedId } }',
+    in: z.object({ id }).transform((body) => ({ input: { tagId: body.id } })),
+    answer: answers.nothing,
+    out: emptyObject,
+  }),
+
+  'tags.list': row({
+    runs: `query { tags { ${tagFields} } }`,
+    in: nothing,
+    answer: answers.tags,
+    out({ tags }: { tags: TagData[] }) {
+      const shown = tags.map(tagPayload);
+      return { tags: shown, data: shown };
+    },
+  }),
+
+  'metadata.set': row({
+    runs: 'mutation ($input: SetMetadataInput!) { setMetadata(input: $input) { changed } }',
+    in: z.object({ conversation_id: id, key: text, value: anyJson }).transform(({ conversation_id, ...fact }) => ({
+      input: { subjectId: conversationNode(conversation_id), ...fact },
+    })),
+    answer: answers.nothing,
+    out: emptyObject,
+    errors: { NOT_FOUND: 400 },
+  }),
+
+  'metadata.remove': row({
+    runs: 'mutation ($input: SetMetadataInput!) { setMetadata(input: $input) { changed } }',
+    in: z
+      .object({ conversation_id: id, key: text })
+      .transform(({ conversation_id, key }) => ({ input: { subjectId: conversationNode(conversation_id), key } })),
+    answer: answers.nothing,
+    out: emptyObject,
+    errors: { NOT_FOUND: 400 },
   }),
 };

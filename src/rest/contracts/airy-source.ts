@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Row, row } from '../run-row.ts';
+import * as answers from './airy.answers.ts';
 import { anyJson, id, instant, jsonObject, nothing, optionalText, text } from './airy.inputs.ts';
 
 interface SourceData {
@@ -107,6 +108,7 @@ export const airySource: Record<string, Row> = {
   'sources.create': row({
     runs: `mutation ($input: CreateSourceInput!) { createSource(input: $input) { token signingSecret source { ${sourceFields} } } }`,
     in: sourceInput,
+    answer: answers.sourceWithSecrets,
     out: ({ createSource: made }: { createSource: { token: string; signingSecret: string; source: SourceData } }) => ({
       ...sourcePayload(made.source),
       token: made.token,
@@ -117,12 +119,14 @@ export const airySource: Record<string, Row> = {
   'sources.list': row({
     runs: `query { sources { ${sourceFields} } }`,
     in: nothing,
+    answer: answers.sources,
     out: ({ sources }: { sources: SourceData[] }) => ({ data: sources.map(sourcePayload) }),
   }),
 
   'sources.update': row({
     runs: `mutation ($input: UpdateSourceInput!) { updateSource(input: $input) { source { ${sourceFields} } } }`,
     in: sourceInput,
+    answer: answers.shownSource,
     out: ({ updateSource: { source } }: { updateSource: { source: SourceData } }) => sourcePayload(source),
   }),
 
@@ -130,6 +134,7 @@ export const airySource: Record<string, Row> = {
     runs: 'mutation ($input: SourceInput!) { deleteSource(input: $input) { sourceId } }',
     status: 202,
     in: z.object({ source_id: text }).transform((body) => ({ input: { sourceId: body.source_id } })),
+    answer: answers.nothing,
     out: () => ({}),
   }),
 
@@ -140,6 +145,7 @@ export const airySource: Record<string, Row> = {
     in: z
       .object({ source_channel_id: text, name: text, metadata: jsonObject.nullish() })
       .transform(({ source_channel_id: sourceChannelId, ...rest }) => ({ input: { ...rest, sourceChannelId } })),
+    answer: answers.sourceChannel,
     out: (
       { createSourceChannel: made }: { createSourceChannel: { channel: SourceChannelData } },
       { input }: { input: { metadata?: Record<string, unknown> | null } },
@@ -149,6 +155,7 @@ export const airySource: Record<string, Row> = {
   'sources.channels.list': row({
     runs: `query { sourceChannels { ${sourceChannelFields} } }`,
     in: nothing,
+    answer: answers.sourceChannels,
     out: ({ sourceChannels }: { sourceChannels: SourceChannelData[] }) => ({
       data: sourceChannels.map((channel) => sourceChannelPayload(channel)),
     }),
@@ -165,6 +172,7 @@ export const airySource: Record<string, Row> = {
     in: z
       .object({ messages: batchOf(webhookMessage), metadata: batchOf(webhookMetadata) })
       .transform(({ messages, metadata }) => ({ input: { messages: messages ?? [], metadata: metadata ?? [] } })),
+    answer: answers.taken,
     out: ({ ingest }: IngestData) => ({
       data: ingest.items.map((item) => ({
         source_message_id: item.sourceMessageId,

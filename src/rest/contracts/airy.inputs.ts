@@ -22,6 +22,11 @@ export const instant = z.unknown().transform((value, check) => {
   return z.NEVER;
 });
 
+/** Without the fields that were not given: an operation leaves those as they are, where null would clear them. */
+export function defined<Fields extends Record<string, unknown>>(fields: Fields): Partial<Fields> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<Fields>;
+}
+
 /** Any JSON value; null counts as missing, since operations cannot tell the two apart. */
 export const anyJson = z.unknown().refine((value) => value != null, 'is required');
 // A record of zod leaves a key named __proto__ out without a word.
@@ -29,6 +34,25 @@ export const jsonObject = z.custom<Record<string, unknown>>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
   { error: ({ input }) => (input === undefined ? 'is required' : `must be an object, got ${shown(input)}`) },
 );
+
+/** One of some words, in any case; given on as it stands here. */
+export const oneOf = (...words: string[]) =>
+  z.string().transform((given, check) => {
+    const word = words.find((one) => one.toLowerCase() === given.toLowerCase());
+    if (word !== undefined) return word;
+    check.addIssue({ code: 'custom', message: `must be one of ${words.join(', ')}, got ${shown(given)}` });
+    return z.NEVER;
+  });
+
+const tagColors = ['tag-red', 'tag-blue', 'tag-green', 'tag-purple'];
+
+/** In every form that clients of any age send: `tag-red`, `RED`, `red`. */
+export const tagColor = z.string().transform((given, check) => {
+  const bare = given.toLowerCase().replace(/^tag-/, '');
+  if (tagColors.includes(`tag-${bare}`)) return bare.toUpperCase();
+  check.addIssue({ code: 'custom', message: `Tag color must be one of [${tagColors.join(', ')}]` });
+  return z.NEVER;
+});
 
 /** A body that carries nothing we read. */
 export const nothing = z.object({}).transform(() => ({}));
@@ -87,3 +111,14 @@ export function pageAnswer(
     pagination_data: { previous_cursor: previous, next_cursor: next, total: totals.filteredTotal },
   };
 }
+
+/** Of a connection. */
+export interface PageData {
+  pageInfo: PageInfoData;
+  total: number | null;
+}
+
+/** What stands in the document of a row that pages. */
+export const pageInfoFields = 'pageInfo { hasNextPage hasPreviousPage startCursor endCursor }';
+export const pageParameters = '$first: Int, $after: Cursor, $last: Int, $before: Cursor';
+export const pageArguments = 'first: $first, after: $after, last: $last, before: $before';

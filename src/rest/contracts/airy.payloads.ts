@@ -63,6 +63,18 @@ export function messagePayload(message: MessageData, place: MessagePlace) {
   };
 }
 
+/** A message together with where it stands. */
+export interface SentData {
+  sent: { message: MessageData & { conversation: { legacyId: string; sourceId: string } } };
+}
+
+export const sentFields = `message { ${messageFields} conversation { legacyId sourceId } }`;
+
+export function sentPayload({ sent: { message } }: SentData) {
+  const { sourceId, legacyId: conversationId } = message.conversation;
+  return messagePayload(message, { sourceId, conversationId });
+}
+
 // Older clients choose how to show a content by its type.
 function contentPayload(raw: unknown): unknown {
   const isObject = typeof raw === 'object' && raw !== null && !Array.isArray(raw);
@@ -190,6 +202,9 @@ export interface ChannelData {
   sourceId: string;
 }
 
+/** Selection of a channel. */
+export const channelFields = 'legacyId name sourceChannelId connected imageUrl metadata sourceId';
+
 export function channelPayload(channel: ChannelData) {
   return {
     id: channel.legacyId,
@@ -202,3 +217,29 @@ export function channelPayload(channel: ChannelData) {
     metadata: channel.metadata,
   };
 }
+
+export interface TagData {
+  legacyId: string;
+  name: string;
+  color: string;
+}
+
+/** Selection of a tag. */
+export const tagFields = 'legacyId name color';
+
+export function tagPayload({ legacyId, name, color }: TagData) {
+  return { id: legacyId, name, color: `tag-${color.toLowerCase()}` };
+}
+
+export interface SessionData {
+  session: { token: string; user: { legacyId: string; firstName: string; lastName: string } };
+}
+
+export const sessionPayload = ({ session: { token, user } }: SessionData) => ({
+  id: user.legacyId,
+  first_name: user.firstName,
+  last_name: user.lastName,
+  token,
+});
+
+export const sessionFields = 'token user { legacyId firstName lastName }';

@@ -40,6 +40,11 @@ export class UserAccount {
   @Property({ type: 'Date', columnType: 'timestamptz(3)' })
   createdAt!: Date;
 
+  /** When the person first signed in. */
+  @Property({ type: 'Date', columnType: 'timestamptz(3)', nullable: true })
+  firstSeenAt: Date | null = null;
+
+  /** When the person last signed in. */
   @Property({ type: 'Date', columnType: 'timestamptz(3)', nullable: true })
   lastSeenAt: Date | null = null;
 

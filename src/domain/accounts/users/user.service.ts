@@ -7,6 +7,7 @@ import { isUuid, newId } from '../../ids.ts';
 import { inOrderOf } from '../../in-order.ts';
 import { cachedFor } from '../../short-cache.ts';
 import { rows } from '../../statement.ts';
+import { isOneLine } from '../../text.ts';
 import { sqlState, type Tx, transaction } from '../../transaction.ts';
 import { checkNewPassword, hashPassword, passwordMatches, withPasswordTurn } from './password.ts';
 import { countAttempt, forgetAttempts, startWait } from './throttle.ts';
@@ -79,7 +80,7 @@ export async function signUp(ctx: Ctx, input: NewUser): Promise<Session> {
     const role = (await isFirst(tx, id)) ? 'ADMIN' : ctx.core.settings.signupRole;
     return insertUser(tx, { ...input, id, role, emailKey: key, passwordHash });
   });
-  return { user, token: userToken(ctx.core, user) };
+  return startSession(ctx, user);
 }
 
 /** Makes an account for the operator's command line. @throws EmailInUse */
@@ -94,8 +95,8 @@ export async function createUser(ctx: Ctx, input: NewUser & { role: Role }): Pro
   });
 }
 
-// One row decides the race of two first sign-ups.
-async function isFirst(tx: Tx, userId: string): Promise<boolean> {
+/** One row decides the race of two first sign-ups. */
+export async function isFirst(tx: Tx, userId: string): Promise<boolean> {
   const won = await rows(
     tx.em,
     sql`insert into installation (first_user_id) values (${userId}::uuid) on conflict do nothing returning 1`,
@@ -103,7 +104,8 @@ async function isFirst(tx: Tx, userId: string): Promise<boolean> {
   return won.length > 0;
 }
 
-async function insertUser(
+/** @throws EmailInUse */
+export async function insertUser(
   tx: Tx,
   user: NewUser & { id: string; role: Role; emailKey: string; passwordHash: string },
 ): Promise<UserAccount> {
@@ -119,7 +121,8 @@ async function insertUser(
     tokenVersion: 1,
     active: true,
     createdAt: tx.now(),
-    lastSeenAt: tx.now(),
+    firstSeenAt: null,
+    lastSeenAt: null,
   });
   try {
     await tx.em.flush();
@@ -133,18 +136,30 @@ async function insertUser(
 // None of what mail programs read as a list, a name or a comment.
 const emailPattern = /^[^\s@,;<>()"]+@[^\s@,;<>()"]+$/;
 
-/** @returns the e-mail's key @throws InvalidInput with all faults at once */
-function checkNewUser(core: Core, input: NewUser): string {
-  const faults: Fault[] = [];
-  const key = emailKey(input.email);
+const emailFault = { path: 'email', message: 'must be an e-mail address such as grace@example.com' };
+
+/** @returns the key of an address that mail can be sent to, or null */
+function usableKey(email: string): string | null {
+  const key = emailKey(email);
   // The key too: a full-width comma may become a plain one on the way.
-  if (key === null || !emailPattern.test(input.email.trim()) || !emailPattern.test(key)) {
-    faults.push({ path: 'email', message: 'must be an e-mail address such as grace@example.com' });
-  }
+  return key !== null && emailPattern.test(email.trim()) && emailPattern.test(key) ? key : null;
+}
+
+/** @returns the e-mail's key @throws InvalidInput */
+export function checkEmail(email: string): string {
+  const key = usableKey(email);
+  if (key === null) throw new InvalidInput([emailFault]);
+  return key;
+}
+
+/** @returns the e-mail's key @throws InvalidInput with all faults at once */
+export function checkNewUser(core: Core, input: NewUser): string {
+  const faults: Fault[] = [];
+  const key = usableKey(input.email);
+  if (key === null) faults.push(emailFault);
   for (const path of ['firstName', 'lastName'] as const) {
-    const name = input[path].trim();
-    // Names stand in mails: no line ends, no control characters.
-    if (name.length === 0 || name.length > longestName || /\p{Cc}/u.test(name)) {
+    // Names stand in mails.
+    if (!isOneLine(input[path].trim(), longestName)) {
       faults.push({ path, message: `must be 1 to ${longestName} characters of one line` });
     }
   }
@@ -186,8 +201,15 @@ export async function logIn(ctx: Ctx, input: { email: string; password: string }
     throw new LoginFailed();
   }
   await forgetAttempts(ctx, throttles);
-  await ctx.em.nativeUpdate(UserAccount, { id: user.id }, { lastSeenAt: ctx.now() });
-  return { user, token: userToken(ctx.core, user) };
+  return startSession(ctx, user);
+}
+
+/** Signs in whoever has shown who it is, and notes when. */
+export async function startSession(ctx: Ctx, user: UserAccount): Promise<Session> {
+  const lastSeenAt = ctx.now();
+  const seen = { lastSeenAt, firstSeenAt: user.firstSeenAt ?? lastSeenAt };
+  await ctx.em.nativeUpdate(UserAccount, { id: user.id }, seen);
+  return { user: Object.assign(user, seen), token: userToken(ctx.core, user) };
 }
 
 /** Claims of a user's token: contract, "JWT of a user". */
@@ -254,6 +276,11 @@ export async function getViewer(ctx: Ctx): Promise<UserAccount> {
   allow(ctx, 'viewer');
   if (ctx.principal.kind !== 'user') throw new Forbidden();
   return ctx.em.findOneOrFail(UserAccount, { id: ctx.principal.userId });
+}
+
+/** The signed-in user, or null; the caller has checked the rights. */
+export async function findViewer(ctx: Ctx): Promise<UserAccount | null> {
+  return ctx.principal.kind === 'user' ? ctx.em.findOneOrFail(UserAccount, { id: ctx.principal.userId }) : null;
 }
 
 /** In the order of `ids`, null for what is not there; the caller has checked the rights. */

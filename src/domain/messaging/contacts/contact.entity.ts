@@ -21,6 +21,29 @@ export class Contact {
   @Property({ type: 'text', nullable: true })
   externalId: string | null = null;
 
+  @Property({ type: 'text', nullable: true })
+  title: string | null = null;
+
+  @Property({ type: 'text', nullable: true })
+  gender: string | null = null;
+
+  /** Hours from UTC. */
+  @Property({ type: 'integer', nullable: true })
+  timezone: number | null = null;
+
+  @Property({ type: 'text', nullable: true })
+  locale: string | null = null;
+
+  @Property({ type: 'text', nullable: true })
+  organizationName: string | null = null;
+
+  /** Ids elsewhere, by kind. */
+  @Property({ type: 'json' })
+  via: Record<string, string> = {};
+
+  @Property({ type: 'json' })
+  address: Record<string, string> = {};
+
   @Property({ type: 'json' })
   metadata: Record<string, unknown> = {};
 

@@ -1,8 +1,20 @@
 import { sql } from 'kysely';
+import { allow } from '../../access.ts';
 import type { Ctx } from '../../context.ts';
+import { InvalidInput } from '../../errors.ts';
 import { isUuid } from '../../ids.ts';
 import { inOrderOf } from '../../in-order.ts';
+import {
+  encodeCursor,
+  type Page,
+  type PageRequest,
+  type Place,
+  pageWindow,
+  toPage,
+  unknownCursor,
+} from '../../paging.ts';
 import { readRows } from '../../statement.ts';
+import { Contact } from './contact.entity.ts';
 import { type ContactColumns, contactColumns, type ShownContact, toContact } from './contact-rows.ts';
 
 export {
@@ -23,4 +35,66 @@ export async function findContacts(ctx: Ctx, ids: readonly string[]): Promise<(S
     ids,
     found.map((row) => toContact(row)!),
   );
+}
+
+/** Fields of a contact that lists of conversations do not show. In the order of `ids`; the caller has checked the rights. */
+export async function findContactDetails(ctx: Ctx, ids: readonly string[]): Promise<(Contact | null)[]> {
+  return inOrderOf(ids, await ctx.em.find(Contact, { id: { $in: [...ids] } }));
+}
+
+/** All contacts by page, the newest first. */
+export async function listContacts(
+  ctx: Ctx,
+  request: PageRequest,
+): Promise<Page<ShownContact> & { total(): Promise<number> }> {
+  allow(ctx, 'contacts');
+  const window = pageWindow('contacts', request);
+  const { place } = window;
+  // Their ids rise with time.
+  const compare = window.backwards ? sql`>` : place?.kind === 'id' ? sql`<=` : sql`<`;
+  const behind = place && place.kind !== 'offset' ? sql`p.id ${compare} ${contactPlace(place)}::uuid` : sql`true`;
+  const direction = window.backwards ? sql`asc` : sql`desc`;
+  const offset = place?.kind === 'offset' ? place.offset : 0;
+  const found = await readRows(
+    ctx,
+    sql<ContactColumns>`select ${contactColumns} from contact p where ${behind}
+        order by p.id ${direction} limit ${sql.lit(window.limit + 1)} offset ${offset}::int`,
+  );
+  const isInside = place !== undefined && !(place.kind === 'offset' && offset === 0);
+  return {
+    ...toPage(
+      window,
+      found.map((row) => toContact(row)!),
+      isInside,
+    ),
+    async total() {
+      const [row] = await readRows<{ count: number }>(ctx, sql`select count(*)::int count from contact`);
+      return row!.count;
+    },
+  };
+}
+
+function contactPlace(place: Exclude<Place, { kind: 'offset' }>): string {
+  const id = place.kind === 'id' ? place.id : place.key[0];
+  if (typeof id !== 'string' || !isUuid(id)) throw unknownCursor(place.path);
+  return id;
+}
+
+/** The opaque place of a contact in the list. */
+export function contactCursor(contact: Pick<ShownContact, 'id'>): string {
+  return encodeCursor('contacts', [contact.id]);
+}
+
+/** One contact, by its id or as that of a conversation; null where there is none. @throws InvalidInput neither given, or both */
+export async function findContact(
+  ctx: Ctx,
+  { id, conversationId }: { id?: string | null; conversationId?: string | null },
+): Promise<ShownContact | null> {
+  allow(ctx, 'contact');
+  if ((id == null) === (conversationId == null)) throw new InvalidInput('id', 'give either id or conversation_id');
+  const condition = id
+    ? sql`p.id = ${id}::uuid`
+    : sql`p.id = (select contact_id from conversation where id = ${conversationId}::uuid)`;
+  const [found] = await readRows(ctx, sql<ContactColumns>`select ${contactColumns} from contact p where ${condition}`);
+  return found ? toContact(found) : null;
 }

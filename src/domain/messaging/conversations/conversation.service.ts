@@ -1,9 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
 import { allow } from '../../access.ts';
 import type { Ctx } from '../../context.ts';
-import { moveCounters, readCounters } from '../../counters.ts';
+import { readCounters } from '../../counters.ts';
 import { NotFound } from '../../errors.ts';
-import { appendEvents, lockConversations } from '../../events.ts';
 import { isUuid } from '../../ids.ts';
 import { inOrderOf } from '../../in-order.ts';
 import {
@@ -17,7 +16,6 @@ import {
   unknownCursor,
 } from '../../paging.ts';
 import { rows } from '../../statement.ts';
-import { transaction } from '../../transaction.ts';
 import {
   type ConversationColumns,
   type ConversationRowsQuery,
@@ -177,32 +175,4 @@ export async function findConversations(ctx: Ctx, ids: readonly string[]): Promi
     backwards: false,
   });
   return inOrderOf(ids, await toConversations(ctx, found));
-}
-
-export interface ConversationChange {
-  conversation: LoadedConversation;
-  /** False when it was so already. */
-  changed: boolean;
-}
-
-/** Sets the unread count to 0 for all received up to now. @throws NotFound */
-export async function markRead(ctx: Ctx, { conversationId }: { conversationId: string }): Promise<ConversationChange> {
-  allow(ctx, 'markConversationRead');
-  const changed = await transaction(ctx, async (tx) => {
-    await lockConversations(tx, [conversationId]);
-    const [before] = await rows<{ unread_count: number }>(
-      tx.em,
-      sql`select unread_count from conversation where id = ${conversationId}::uuid for no key update`,
-    );
-    if (!before) throw new NotFound('conversation', conversationId);
-    if (before.unread_count === 0) return false;
-    await rows(
-      tx.em,
-      sql`update conversation set unread_count = 0, updated_at = now() where id = ${conversationId}::uuid`,
-    );
-    await moveCounters(tx, { unread_messages: -before.unread_count });
-    await appendEvents(tx, [{ kind: 'conversation.updated', conversationId, payload: {} }]);
-    return true;
-  });
-  return { conversation: await getConversation(ctx, conversationId), changed };
 }

@@ -40,7 +40,7 @@ const pendingOf = perCore(
 async function readPending(core: Core, conversationIds: readonly string[]): Promise<(Pending | undefined)[]> {
   const found = await runStatement(
     core,
-    sql<Pending>`select m.id, m.conversation_id, m.source, m.content, m.metadata, ${sql.raw(epochMs('m.sent_at'))} sent_at,
+    sql<Pending>`select m.id, m.conversation_id, m.source, m.sequence, m.content, m.metadata, ${sql.raw(epochMs('m.sent_at'))} sent_at,
           c.channel_id, c.source_conversation_id, h.source_channel_id,
           ${sql.raw(epochMs('c.created_at'))} conversation_created_at
         from unnest(${[...conversationIds]}::uuid[]) asked(id)
@@ -85,6 +85,7 @@ async function exchangeOf(ctx: Ctx, source: Source, pending: Pending, attempts: 
     sourceRecipientId: pending.source_conversation_id,
     content: pending.content,
     sentAt: new Date(pending.sent_at),
+    isFirst: pending.sequence === 1,
     conversation: {
       id: pending.conversation_id,
       channelId: pending.channel_id,

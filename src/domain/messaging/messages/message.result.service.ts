@@ -19,6 +19,7 @@ export interface Pending {
   id: string;
   conversation_id: string;
   source: string;
+  sequence: number;
   content: unknown;
   metadata: Metadata;
   sent_at: number;

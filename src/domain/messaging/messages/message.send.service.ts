@@ -11,11 +11,14 @@ import { sha256Hex } from '../../secrets.ts';
 import { readRows, rows } from '../../statement.ts';
 import { isStorableText, oversizedJson } from '../../text.ts';
 import { changeTogether, isTx, type Tx, transaction } from '../../transaction.ts';
+import { conversationWith, type Recipient } from '../conversations/conversation.start.service.ts';
 import { Message } from './message.entity.ts';
 import { findMessages, type LoadedMessage } from './message.service.ts';
 
 export interface NewMessage {
-  conversationId: string;
+  /** Either this or `recipient`. */
+  conversationId?: string | null;
+  recipient?: Recipient | null;
   /** Any JSON object or a text, as the source wants it. */
   content: unknown;
   /** 1 to 255 characters; the same key within 24 hours gives the first result and sends nothing. */
@@ -30,7 +33,7 @@ const largestContent = 65_536;
  * Takes a message for delivery: stored as PENDING with its event and the conversation's wake-up in one transaction.
  * Its order among the conversation's messages is the order of these calls.
  *
- * @throws NotFound unknown conversation @throws Forbidden its channel is disconnected
+ * @throws NotFound unknown conversation @throws Forbidden its channel is disconnected, or that of a recipient unknown
  * @throws InvalidInput neither object nor text, or a key that is none @throws TooLarge content over 64 KiB
  * @throws IdempotencyMismatch the key was used with another body
  * @throws Unavailable too much waits, or the database gave no answer in time: the message may be in. Only with an
@@ -44,11 +47,17 @@ export async function sendMessage(ctx: Ctx, input: NewMessage): Promise<LoadedMe
   if (key != null && (key.length < 1 || key.length > 255 || !isStorableText(key))) {
     throw new InvalidInput('idempotencyKey', 'must be 1 to 255 characters');
   }
-  const id = newId();
-  if (key == null) return append(ctx, input, { id, senderId, json });
+  const { conversationId, recipient, content } = input;
+  if ((conversationId == null) === (recipient == null)) {
+    throw new InvalidInput('conversationId', 'give either conversationId or recipient');
+  }
+  const message = { id: newId(), senderId, content, json };
+  if (conversationId != null && key == null) return append(ctx, { ...message, conversationId });
   return transaction(ctx, async (tx) => {
-    await lockConversations(tx, [input.conversationId]);
-    return (await earlierResult(tx, senderId, key, input, id)) ?? append(tx, input, { id, senderId, json });
+    if (conversationId != null) await lockConversations(tx, [conversationId]);
+    const place = conversationId ?? (await conversationWith(tx, recipient!));
+    const before = key == null ? undefined : await earlierResult(tx, { ...message, key, place });
+    return before ?? append(tx, { ...message, conversationId: place });
   });
 }
 
@@ -70,13 +79,11 @@ function checkedJson(content: unknown): string {
 // then reads its result. Nothing is kept when the call fails.
 async function earlierResult(
   tx: Tx,
-  userId: string,
-  key: string,
-  input: NewMessage,
-  id: string,
+  call: { senderId: string; key: string; place: string; content: unknown; id: string },
 ): Promise<LoadedMessage | undefined> {
-  const scope = `messages.send ${userId}`;
-  const hash = sha256Hex(JSON.stringify([input.conversationId, input.content]));
+  const { key, id } = call;
+  const scope = `messages.send ${call.senderId}`;
+  const hash = sha256Hex(JSON.stringify([call.place, call.content]));
   const fresh = await rows(
     tx.em,
     sql`insert into idempotency_record as r (scope, key, request_hash, result_id) values (${scope}, ${key}, ${hash}, ${id}::uuid)
@@ -128,8 +135,7 @@ async function takeGroup(core: Core, takings: Taking[]): Promise<Outcome<Taken |
 
 async function append(
   ctx: Ctx,
-  { conversationId, content }: NewMessage,
-  { id, senderId, json }: Pick<Taking, 'id' | 'senderId' | 'json'>,
+  { conversationId, content, id, senderId, json }: Omit<Taking, 'sentAt'> & { content: unknown },
 ): Promise<LoadedMessage> {
   const sentAt = ctx.now();
   const taking = { conversationId, json, id, senderId, sentAt };

@@ -50,25 +50,41 @@ interface Start {
   offset: number;
   /** Whether there are messages on the other side. */
   isInside: boolean;
+  /** What the text of a statement with it depends on, and the values that it binds. */
+  form: 'end' | 'offset' | '<' | '>' | '>=';
+  parameters: unknown[];
 }
 
-const fromTheEnd: Start = { condition: sql`true`, offset: 0, isInside: false };
+const fromTheEnd: Start = { condition: sql`true`, offset: 0, isInside: false, form: 'end', parameters: [] };
 
 async function startAt(ctx: Ctx, conversationIds: readonly string[], place: Place, backwards: boolean): Promise<Start> {
-  if (place.kind === 'offset') return { ...fromTheEnd, offset: place.offset, isInside: place.offset > 0 };
+  if (place.kind === 'offset') return startAfter(place.offset);
   const { sentAt, sequence, conversationId } = place.kind === 'id' ? await messageAt(ctx, place) : keyOf(place);
   if (conversationIds.some((id) => id !== conversationId)) throw unknownCursor(place.path);
   // The values go in as scalars: a row compared with a row subquery cannot use the index.
-  const at = sql`(${sentAt.toISOString()}::timestamptz, ${sequence}::int)`;
-  if (backwards) return { condition: sql`(m.sent_at, m.sequence) < ${at}`, offset: 0, isInside: true };
+  const parameters = [sentAt.toISOString(), sequence];
+  const at = sql`(${parameters[0]}::timestamptz, ${parameters[1]}::int)`;
+  const from = (form: '<' | '>' | '>=', isInside: boolean): Start => ({
+    condition: sql`(m.sent_at, m.sequence) ${sql.raw(form)} ${at}`,
+    offset: 0,
+    isInside,
+    form,
+    parameters,
+  });
+  if (backwards) return from('<', true);
   // A key was the end of a page; the page of an id begins with it, and it may be the very first.
-  if (place.kind === 'key') return { condition: sql`(m.sent_at, m.sequence) > ${at}`, offset: 0, isInside: true };
+  if (place.kind === 'key') return from('>', true);
   const [probe] = await readRows(
     ctx,
     sql<{ older: boolean }>`select exists (select 1 from message m where m.conversation_id = ${conversationId}::uuid
           and (m.sent_at, m.sequence) < ${at}) older`,
   );
-  return { condition: sql`(m.sent_at, m.sequence) >= ${at}`, offset: 0, isInside: probe?.older ?? false };
+  return from('>=', probe?.older ?? false);
+}
+
+function startAfter(offset: number): Start {
+  if (offset === 0) return fromTheEnd;
+  return { ...fromTheEnd, offset, isInside: true, form: 'offset', parameters: [offset] };
 }
 
 async function messageAt(ctx: Ctx, { id, path }: Extract<Place, { kind: 'id' }>): Promise<LoadedMessage> {
@@ -136,6 +152,14 @@ function pageWithConversation(
         where c.id = ${conversationId}::uuid order by m.m_sent_at ${direction}, m.m_sequence ${direction}`;
 }
 
+/** The same with a text that is put together once for each form of a page. */
+function fixedPage(conversationId: string, window: PageWindow, start: Start) {
+  const build = () => pageWithConversation(conversationId, window, start);
+  const key = `messages ${window.limit} ${window.backwards} ${start.form}`;
+  // In the order of the text: the page stands before the condition on the conversation.
+  return { key, parameters: [...start.parameters, conversationId], build };
+}
+
 /** @returns null for an unknown conversation @throws InvalidInput sizes, combinations, cursors */
 export async function findMessagesOf(
   ctx: Ctx,
@@ -145,11 +169,7 @@ export async function findMessagesOf(
   allow(ctx, 'conversation');
   const window = pageWindow('messages', request);
   const start = window.place ? await startAt(ctx, [conversationId], window.place, window.backwards) : fromTheEnd;
-  const build = () => pageWithConversation(conversationId, window, start);
-  const isFirst = start === fromTheEnd && !window.backwards;
-  const found = isFirst
-    ? await readFixed(ctx, { key: `messages ${window.limit}`, parameters: [conversationId], build })
-    : await readRows(ctx, build());
+  const found = await readFixed(ctx, fixedPage(conversationId, window, start));
   const [first] = found;
   if (!first) return null;
   const [source] = await findSourcesById(ctx, [first.c_source]);

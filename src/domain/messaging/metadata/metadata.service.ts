@@ -3,9 +3,18 @@ import { InvalidInput } from '../../errors.ts';
 
 export type Metadata = Record<string, unknown>;
 
-/** Top keys with a meaning of their own. A source may write the first two. */
 const writableBySource = ['contact', 'source'];
-const reserved = ['tags', 'unread_count', 'state', 'user_data', 'public', 'error', 'suggestions'];
+/** Top keys with a meaning of their own. A source may write the first two. */
+export const reservedKeys: readonly string[] = [
+  ...writableBySource,
+  'tags',
+  'unread_count',
+  'state',
+  'user_data',
+  'public',
+  'error',
+  'suggestions',
+];
 const deepestPath = 32;
 
 function isObject(value: unknown): value is Metadata {
@@ -78,7 +87,7 @@ export function isSameMetadata(before: Metadata, after: Metadata): boolean {
 export function reservedKeyForSource(patch: Metadata): string | undefined {
   return Object.keys(patch)
     .map((key) => key.split('.')[0]!)
-    .find((key) => reserved.includes(key) && !writableBySource.includes(key));
+    .find((key) => reservedKeys.includes(key) && !writableBySource.includes(key));
 }
 
 /** What conversation metadata `contact.*` says of the contact; undefined where it says nothing usable. */

@@ -11,6 +11,8 @@ export interface MessageSendAction {
   sourceRecipientId: string;
   content: unknown;
   sentAt: Date;
+  /** It begins the conversation, which the source does not know yet. */
+  isFirst: boolean;
   conversation: {
     id: string;
     channelId: string;
@@ -109,13 +111,15 @@ function actionBody(action: MessageSendAction) {
         content: action.content,
         sent_at: action.sentAt.toISOString(),
       },
-      conversation: {
-        id: action.conversation.id,
-        channel_id: action.conversation.channelId,
-        source_channel_id: action.conversation.sourceChannelId,
-        source_conversation_id: action.conversation.sourceConversationId,
-        created_at: action.conversation.createdAt.toISOString(),
-      },
+      ...(!action.isFirst && {
+        conversation: {
+          id: action.conversation.id,
+          channel_id: action.conversation.channelId,
+          source_channel_id: action.conversation.sourceChannelId,
+          source_conversation_id: action.conversation.sourceConversationId,
+          created_at: action.conversation.createdAt.toISOString(),
+        },
+      }),
     },
   };
 }

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import { sourceThingId } from '../../ids.ts';
+import { plainArray, textArray } from '../../statement.ts';
 import type { Send } from '../../transaction.ts';
 import type { Metadata } from '../metadata/metadata.service.ts';
 import type { IngestEntry } from './ingest-batch.ts';
@@ -45,10 +46,10 @@ export async function messageConversations(send: Send, entries: IngestEntry[]): 
   if (items.length === 0) return [];
   const [found] = await send(
     sql<{ conversation_id: string }>`select conversation_id::text from message
-          where id = any(${items.map(({ source, theirs }) => sourceThingId(source.name, theirs))}::uuid[])
+          where id = any(${plainArray(items.map(({ source, theirs }) => sourceThingId(source.name, theirs)))}::uuid[])
         union
         select m.conversation_id::text from message m
-          join unnest(${items.map(({ source }) => source.id)}::uuid[], ${items.map(({ theirs }) => theirs)}::text[])
+          join unnest(${plainArray(items.map(({ source }) => source.id))}::uuid[], ${textArray(items.map(({ theirs }) => theirs))}::text[])
             a(source, theirs) on m.source = a.source and m.source_message_id = a.theirs
           where m.sender_type in ('USER', 'BOT', 'CAMPAIGN')`,
   );
@@ -74,9 +75,9 @@ export function locksForIngest(
         from (
           select class, key, bool_or(alone) alone from (
             select 8 class, hashtext(s) key, alone
-              from unnest(${[...sources.keys()]}::text[], ${[...sources.values()]}::boolean[]) t(s, alone)
+              from unnest(${textArray([...sources.keys()])}::text[], ${plainArray([...sources.values()])}::boolean[]) t(s, alone)
             union all
-            select 7, hashtext(c::text) & 1023, true from unnest(${[...conversations]}::uuid[]) c) wanted
+            select 7, hashtext(c::text) & 1023, true from unnest(${plainArray([...conversations])}::uuid[]) c) wanted
           group by class, key order by class desc, key) locks`;
   return { statement, conversations };
 }
@@ -148,27 +149,27 @@ export async function readState(send: Send, locks: RawBuilder<unknown>, entries:
   const [, found] = await send<[unknown, StateRow]>(
     locks,
     sql`select 'channel' what, id, source, case when connected then 'connected' end ref, null::uuid other, null::int number
-          from channel where id = any(${asked.channels}::uuid[])
+          from channel where id = any(${plainArray(asked.channels)}::uuid[])
         union all
         select 'conversation', id, source, channel_id::text, contact_id, next_sequence
-          from conversation where id = any(${asked.conversations}::uuid[])
+          from conversation where id = any(${plainArray(asked.conversations)}::uuid[])
         union all
         select 'message', id, source, null, conversation_id, null
-          from message where id = any(${asked.messages}::uuid[])
+          from message where id = any(${plainArray(asked.messages)}::uuid[])
         union all
         select 'sent', m.id, a.source, a.theirs, m.conversation_id, null
-          from unnest(${asked.sentSources}::uuid[], ${asked.sentIds}::text[]) a(source, theirs)
+          from unnest(${plainArray(asked.sentSources)}::uuid[], ${textArray(asked.sentIds)}::text[]) a(source, theirs)
           cross join lateral (
             select id, conversation_id from message
             where source = a.source and source_message_id = a.theirs and source_message_id is not null
               and sender_type in ('USER', 'BOT', 'CAMPAIGN') limit 1) m
         union all
         select 'contact', i.contact_id, a.source, a.sender, null, null
-          from unnest(${asked.senderSources}::uuid[], ${asked.senders}::text[]) a(source, sender)
+          from unnest(${plainArray(asked.senderSources)}::uuid[], ${textArray(asked.senders)}::text[]) a(source, sender)
           cross join lateral (
             select contact_id from contact_identity where source = a.source and sender_id = a.sender limit 1) i
         union all
-        select 'waiting', null, s, null, null, null from unnest(${asked.sources}::uuid[]) s
+        select 'waiting', null, s, null, null, null from unnest(${plainArray(asked.sources)}::uuid[]) s
           where exists (select 1 from waiting_metadata w where w.source = s)`,
   );
   const state = toState(found);
@@ -276,18 +277,18 @@ async function readMetadata(
   const waiting = [...refs.values()];
   const [found] = await send(
     sql<MetadataRow>`select 'conversation ' || id key, source, null namespace, null subject_id, metadata, null::int count
-          from conversation where id = any(${asked.conversations}::uuid[])
+          from conversation where id = any(${plainArray(asked.conversations)}::uuid[])
         union all
         select 'message ' || id, source, null, null, metadata, null from message
-          where id = any(${[...asked.messages, ...[...state.sent.values()].map(({ id }) => id)]}::uuid[])
+          where id = any(${plainArray([...asked.messages, ...[...state.sent.values()].map(({ id }) => id)])}::uuid[])
         union all
         select null, w.source, w.namespace, w.subject_id, w.metadata, null from waiting_metadata w
-          join unnest(${waiting.map(([s]) => s)}::uuid[], ${waiting.map(([, n]) => n)}::text[],
-            ${waiting.map(([, , t]) => t)}::text[]) a(source, namespace, subject_id)
+          join unnest(${plainArray(waiting.map(([s]) => s))}::uuid[], ${textArray(waiting.map(([, n]) => n))}::text[],
+            ${textArray(waiting.map(([, , t]) => t))}::text[]) a(source, namespace, subject_id)
             on w.source = a.source and w.namespace = a.namespace and w.subject_id = a.subject_id
         union all
         select null, s, null, null, null, (select count(*)::int from waiting_metadata w where w.source = s)
-          from unnest(${asked.sources}::uuid[]) s`,
+          from unnest(${plainArray(asked.sources)}::uuid[]) s`,
   );
   for (const row of found!) {
     if (row.count !== null) state.waitingCounts.set(row.source, row.count);

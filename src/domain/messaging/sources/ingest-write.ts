@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { WakeupTopic } from '../../context.ts';
 import { counterSlot } from '../../counters.ts';
 import { type DomainEvent, eventsOf, insertEvents } from '../../events.ts';
+import { plainArray, textArray } from '../../statement.ts';
 import { Overtaken, type Send } from '../../transaction.ts';
 import type { IngestPlan } from './ingest-plan.ts';
 import { pairKey } from './ingest-state.ts';
@@ -39,8 +40,8 @@ function insertContacts(plan: IngestPlan): RawBuilder<unknown> {
   );
   return sql`
     with made as (
-      select * from unnest(${made.map((c) => c.id)}::uuid[], ${made.map((c) => c.source)}::uuid[],
-        ${made.map((c) => c.senderId)}::text[]) with ordinality t(id, source, sender_id, n)),
+      select * from unnest(${plainArray(made.map((c) => c.id))}::uuid[], ${plainArray(made.map((c) => c.source))}::uuid[],
+        ${textArray(made.map((c) => c.senderId))}::text[]) with ordinality t(id, source, sender_id, n)),
     contacts as (insert into contact (id) select id from made),
     identities as (
       insert into contact_identity (source, sender_id, contact_id)
@@ -53,9 +54,9 @@ function insertConversations(plan: IngestPlan): RawBuilder<unknown> {
   return sql`
     with made as (
       insert into conversation (id, source, source_conversation_id, channel_id, last_message_at, created_at)
-      select id, source, theirs, channel, at, at from unnest(${made.map((c) => c.id)}::uuid[],
-        ${made.map((c) => c.source)}::uuid[], ${made.map((c) => c.sourceConversationId)}::text[],
-        ${made.map((c) => c.channelId)}::uuid[], ${made.map((c) => c.createdAt.toISOString())}::timestamptz[])
+      select id, source, theirs, channel, at, at from unnest(${plainArray(made.map((c) => c.id))}::uuid[],
+        ${plainArray(made.map((c) => c.source))}::uuid[], ${textArray(made.map((c) => c.sourceConversationId))}::text[],
+        ${plainArray(made.map((c) => c.channelId))}::uuid[], ${plainArray(made.map((c) => c.createdAt.toISOString()))}::timestamptz[])
         t(id, source, theirs, channel, at)
       order by id returning id),
     counted as (
@@ -70,11 +71,11 @@ function insertMessages(plan: IngestPlan): RawBuilder<unknown> {
   const { messages } = plan;
   return sql`
     with incoming as (
-      select * from unnest(${messages.map((m) => m.id)}::uuid[], ${messages.map((m) => m.conversationId)}::uuid[],
-        ${messages.map((m) => m.source)}::uuid[], ${messages.map((m) => m.sourceMessageId)}::text[],
-        ${messages.map((m) => m.sequence)}::int[], ${messages.map((m) => m.fromContact)}::boolean[],
-        ${messages.map((m) => m.senderId)}::text[], ${messages.map((m) => m.content)}::jsonb[],
-        ${messages.map((m) => m.sentAt.toISOString())}::timestamptz[])
+      select * from unnest(${plainArray(messages.map((m) => m.id))}::uuid[], ${plainArray(messages.map((m) => m.conversationId))}::uuid[],
+        ${plainArray(messages.map((m) => m.source))}::uuid[], ${textArray(messages.map((m) => m.sourceMessageId))}::text[],
+        ${plainArray(messages.map((m) => m.sequence))}::int[], ${plainArray(messages.map((m) => m.fromContact))}::boolean[],
+        ${textArray(messages.map((m) => m.senderId))}::text[], ${textArray(messages.map((m) => m.content))}::jsonb[],
+        ${plainArray(messages.map((m) => m.sentAt.toISOString()))}::timestamptz[])
         t(id, conversation_id, source, source_message_id, sequence, from_contact, sender_id, content, sent_at)),
     inserted as (
       insert into message (id, conversation_id, source, source_message_id, sequence, from_contact, sender_type, sender_id,
@@ -89,7 +90,7 @@ function insertMessages(plan: IngestPlan): RawBuilder<unknown> {
         max(sequence) last_sequence, max(sent_at) last_at, (array_agg(id order by sent_at desc, sequence desc))[1] last_id
       from inserted group by conversation_id),
     contacts as (
-      select * from unnest(${[...plan.contactOf.keys()]}::uuid[], ${[...plan.contactOf.values()]}::uuid[])
+      select * from unnest(${plainArray([...plan.contactOf.keys()])}::uuid[], ${plainArray([...plan.contactOf.values()])}::uuid[])
         t(conversation_id, contact_id)),
     moved as (
       update conversation c set
@@ -117,15 +118,15 @@ function writeMetadata(plan: IngestPlan): RawBuilder<unknown>[] {
   if (conversations.size > 0) {
     statements.push(
       sql`update conversation c set metadata = v.metadata, updated_at = now()
-          from unnest(${[...conversations.keys()]}::uuid[], ${jsonTexts(conversations.values())}::jsonb[]) v(id, metadata)
+          from unnest(${plainArray([...conversations.keys()])}::uuid[], ${textArray(jsonTexts(conversations.values()))}::jsonb[]) v(id, metadata)
           where c.id = v.id`,
     );
   }
   if (messages.size > 0) {
     statements.push(
       sql`update message m set metadata = v.metadata
-          from unnest(${[...messages.keys()]}::uuid[],
-            ${jsonTexts([...messages.values()].map(({ metadata }) => metadata))}::jsonb[]) v(id, metadata)
+          from unnest(${plainArray([...messages.keys()])}::uuid[],
+            ${textArray(jsonTexts([...messages.values()].map(({ metadata }) => metadata)))}::jsonb[]) v(id, metadata)
           where m.id = v.id`,
     );
   }
@@ -133,15 +134,15 @@ function writeMetadata(plan: IngestPlan): RawBuilder<unknown>[] {
   if (kept.length > 0) {
     statements.push(
       sql`insert into waiting_metadata (source, namespace, subject_id, metadata)
-          select * from unnest(${kept.map((w) => w.source)}::uuid[], ${kept.map((w) => w.namespace)}::text[],
-            ${kept.map((w) => w.subjectId)}::text[], ${jsonTexts(kept.map((w) => w.metadata))}::jsonb[])
+          select * from unnest(${plainArray(kept.map((w) => w.source))}::uuid[], ${textArray(kept.map((w) => w.namespace))}::text[],
+            ${textArray(kept.map((w) => w.subjectId))}::text[], ${textArray(jsonTexts(kept.map((w) => w.metadata)))}::jsonb[])
           on conflict (source, namespace, subject_id) do update set metadata = excluded.metadata`,
     );
   }
   if (arrived.length > 0) {
     statements.push(
-      sql`delete from waiting_metadata w using unnest(${arrived.map((w) => w.source)}::uuid[],
-            ${arrived.map((w) => w.namespace)}::text[], ${arrived.map((w) => w.subjectId)}::text[]) a(source, namespace, subject_id)
+      sql`delete from waiting_metadata w using unnest(${plainArray(arrived.map((w) => w.source))}::uuid[],
+            ${textArray(arrived.map((w) => w.namespace))}::text[], ${textArray(arrived.map((w) => w.subjectId))}::text[]) a(source, namespace, subject_id)
           where w.source = a.source and w.namespace = a.namespace and w.subject_id = a.subject_id`,
     );
   }
@@ -171,8 +172,8 @@ function nameContacts(plan: IngestPlan): RawBuilder<unknown> {
             case when v.display_name is null then coalesce(v.first_name, b.first_name) else v.first_name end first_name,
             case when v.display_name is null then coalesce(v.last_name, b.last_name) else v.last_name end last_name,
             coalesce(v.avatar_url, b.avatar_url) avatar_url
-          from unnest(${named.map(([id]) => id)}::uuid[], ${texts((n) => n.displayName)}::text[],
-            ${texts((n) => n.firstName)}::text[], ${texts((n) => n.lastName)}::text[], ${texts((n) => n.avatarUrl)}::text[])
+          from unnest(${plainArray(named.map(([id]) => id))}::uuid[], ${textArray(texts((n) => n.displayName))}::text[],
+            ${textArray(texts((n) => n.firstName))}::text[], ${textArray(texts((n) => n.lastName))}::text[], ${textArray(texts((n) => n.avatarUrl))}::text[])
             v(id, display_name, first_name, last_name, avatar_url) join contact b on b.id = v.id) n
         where c.id = n.id and (c.display_name, c.first_name, c.last_name, c.avatar_url)
           is distinct from (n.display_name, n.first_name, n.last_name, n.avatar_url)`;

@@ -101,7 +101,13 @@ function prepared(sourceName: string, messages: IngestMessage[], contents: strin
     const channelId = channels.get(sourceChannelId) ?? sourceThingId(sourceName, sourceChannelId);
     channels.set(sourceChannelId, channelId);
     return {
-      ...message,
+      sourceMessageId: message.sourceMessageId,
+      sourceConversationId: message.sourceConversationId,
+      sourceChannelId,
+      sourceSenderId: message.sourceSenderId,
+      content: message.content,
+      fromContact: message.fromContact,
+      sentAt: message.sentAt,
       id: sourceThingId(sourceName, message.sourceMessageId),
       conversationId: sourceThingId(sourceName, message.sourceConversationId),
       channelId,

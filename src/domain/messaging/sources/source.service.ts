@@ -243,6 +243,11 @@ export async function lockLiveSource(tx: Tx, id: string): Promise<void> {
   if (!source) throw new Unauthenticated();
 }
 
+/** A source that was not deleted, by its name; the caller has checked the rights. */
+export function findLiveSource(ctx: Ctx, sourceId: string): Promise<Source | null> {
+  return ctx.em.findOne(Source, { sourceId, deletedAt: null });
+}
+
 async function getLiveSource(tx: Tx, sourceId: string): Promise<Source> {
   const source = await tx.em.findOne(Source, { sourceId, deletedAt: null }, forUpdate);
   if (!source) throw new NotFound('source', sourceId);

@@ -1,6 +1,6 @@
 import { Field, InputType, ObjectType, registerEnumType } from 'type-graphql';
 import type { Role } from '../../../domain/context.ts';
-import { UrlScalar } from '../../scalars.ts';
+import { DateTimeScalar, UrlScalar } from '../../scalars.ts';
 import { Stored } from '../../stored.ts';
 
 export enum RoleEnum {
@@ -29,6 +29,15 @@ export class UserType extends Stored {
 
   @Field(() => RoleEnum, { description: 'What the person may do.' })
   role!: Role;
+
+  @Field(() => Boolean, { description: 'False when the person may not sign in any more.' })
+  active!: boolean;
+
+  @Field(() => DateTimeScalar, { nullable: true, description: 'When the person first signed in.' })
+  firstSeenAt!: Date | null;
+
+  @Field(() => DateTimeScalar, { nullable: true, description: 'When the person last signed in.' })
+  lastSeenAt!: Date | null;
 }
 
 @InputType({ description: 'A new account.' })

@@ -1,11 +1,17 @@
-import { Arg, Args, Ctx, FieldResolver, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { InvalidInput } from '../../../domain/errors.ts';
-import type { Channel } from '../../../domain/messaging/channels/channel.entity.ts';
 import {
-  channelCursor,
+  connectChannel,
   createSourceChannel,
   disconnectChannel,
   disconnectSourceChannel,
+  exploreChannels,
+  updateChannel,
+} from '../../../domain/messaging/channels/channel.connect.service.ts';
+import type { Channel } from '../../../domain/messaging/channels/channel.entity.ts';
+import {
+  channelCursor,
+  findChannel,
   listChannels,
   listConnectedChannels,
   listSourceChannels,
@@ -21,8 +27,12 @@ import {
   ChannelInput,
   ChannelPayload,
   ChannelType,
+  ConnectChannelInput,
   CreateSourceChannelInput,
   CreateSourceChannelPayload,
+  ExploreChannelsArgs,
+  ExploredChannel,
+  UpdateChannelInput,
 } from './channel.type.ts';
 
 @Resolver(() => ChannelType)
@@ -44,6 +54,38 @@ export class ChannelResolver {
   @Query(() => [ChannelType], { description: 'The connected channels of the calling source.' })
   sourceChannels(@Ctx() ctx: GraphCtx) {
     return listSourceChannels(ctx);
+  }
+
+  @Query(() => ChannelType, { nullable: true, description: 'One channel; null for an unknown id.' })
+  channel(@Ctx() ctx: GraphCtx, @Arg('id', () => ID, { description: 'Its id.' }) id: string) {
+    return findChannel(ctx, uuidOf('Channel', id, 'id'));
+  }
+
+  @Query(() => [ExploredChannel], {
+    description:
+      'What could be connected with these credentials. Only vendors can be asked; others have nothing to tell.',
+  })
+  exploreChannels(@Ctx() ctx: GraphCtx, @Args(() => ExploreChannelsArgs) { sourceId }: ExploreChannelsArgs) {
+    return exploreChannels(ctx, { sourceId: sourceNameOf(sourceId) });
+  }
+
+  @Mutation(() => ChannelPayload, {
+    description: 'Connects a channel; `changed` is false when it was connected already. The same one keeps its id.',
+  })
+  connectChannel(
+    @Ctx() ctx: GraphCtx,
+    @Arg('input', () => ConnectChannelInput) { settings, sourceId, ...input }: ConnectChannelInput,
+  ) {
+    if (settings != null && !isJsonObject(settings)) throw new InvalidInput('settings', 'must be an object');
+    return connectChannel(ctx, { ...input, sourceId: sourceNameOf(sourceId), settings });
+  }
+
+  @Mutation(() => ChannelPayload, { description: 'Renames a channel or changes its picture. NOT_FOUND.' })
+  updateChannel(
+    @Ctx() ctx: GraphCtx,
+    @Arg('input', () => UpdateChannelInput) { channelId, ...changes }: UpdateChannelInput,
+  ) {
+    return updateChannel(ctx, { ...changes, channelId: uuidOf('Channel', channelId, 'channelId') });
   }
 
   @Mutation(() => CreateSourceChannelPayload, {

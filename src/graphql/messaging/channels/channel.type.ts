@@ -83,6 +83,66 @@ export class CreateSourceChannelInput {
   metadata?: Record<string, unknown>;
 }
 
+@InputType({ description: 'A channel of any source.' })
+export class ConnectChannelInput {
+  @Field(() => String, { description: 'The name of the source.' })
+  sourceId!: string;
+
+  @Field(() => String, { description: "The source's id of it; the same again reconnects." })
+  sourceChannelId!: string;
+
+  @Field(() => String, { nullable: true, description: "Its name; by default as it was, or the source's id of it." })
+  name?: string;
+
+  @Field(() => String, { nullable: true, description: 'Absolute http or https address of a picture.' })
+  imageUrl?: string;
+
+  @Field(() => JsonScalar, {
+    nullable: true,
+    description: 'An object of texts: credentials and options of that source. Kept encrypted, never shown again.',
+  })
+  settings?: unknown;
+}
+
+@ArgsType()
+export class ExploreChannelsArgs {
+  @Field(() => String, { description: 'The name of the source.' })
+  sourceId!: string;
+
+  @Field(() => String, { nullable: true, description: 'What the vendor knows the asker by.' })
+  token?: string;
+}
+
+@ObjectType({ simpleResolvers: true, description: 'A channel that could be connected.' })
+export class ExploredChannel {
+  @Field(() => String, { description: 'Its name.' })
+  name!: string;
+
+  @Field(() => String, { description: 'The name of the source.' })
+  sourceId!: string;
+
+  @Field(() => String, { description: "The source's id of it." })
+  sourceChannelId!: string;
+
+  @Field(() => UrlScalar, { nullable: true, description: 'A picture.' })
+  imageUrl!: string | null;
+
+  @Field(() => Boolean, { description: 'It is connected already.' })
+  connected!: boolean;
+}
+
+@InputType({ description: 'Which channel, and what changes: a missing field stays.' })
+export class UpdateChannelInput {
+  @Field(() => ID, { description: 'Its id.' })
+  channelId!: string;
+
+  @Field(() => String, { nullable: true, description: 'Its name.' })
+  name?: string;
+
+  @Field(() => String, { nullable: true, description: 'Absolute http or https address of a picture; null clears.' })
+  imageUrl?: string;
+}
+
 @InputType({ description: 'Which channel.' })
 export class ChannelInput {
   @Field(() => ID, { description: 'Its id.' })

@@ -1,6 +1,33 @@
-import { Field, ObjectType } from 'type-graphql';
+import { Field, Int, ObjectType } from 'type-graphql';
+import type { Contact } from '../../../domain/messaging/contacts/contact.entity.ts';
+import type { GraphCtx } from '../../context.ts';
+import { plainFields } from '../../plain-fields.ts';
 import { JsonScalar, UrlScalar } from '../../scalars.ts';
 import { Stored } from '../../stored.ts';
+
+@ObjectType({ simpleResolvers: true, description: 'Where somebody lives or works.' })
+export class ContactAddress {
+  @Field(() => String, { nullable: true, description: 'Organisation.' })
+  organizationName!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Street and number.' })
+  addressLine1!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'What the first line has no room for.' })
+  addressLine2!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Postcode.' })
+  postcode!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'City.' })
+  city!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'State or region.' })
+  state!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Country.' })
+  country!: string | null;
+}
 
 @ObjectType('Contact', {
   implements: Stored,
@@ -28,4 +55,43 @@ export class ContactType extends Stored {
 
   @Field(() => JsonScalar, { description: 'Further facts.' })
   metadata!: Record<string, unknown>;
+
+  @Field(() => String, { nullable: true, description: 'Title.' })
+  title!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'In their own word.' })
+  gender!: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'Hours from UTC.' })
+  timezone!: number | null;
+
+  @Field(() => String, { nullable: true, description: 'Language and region.' })
+  locale!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Organisation.' })
+  organizationName!: string | null;
+
+  @Field(() => JsonScalar, { description: 'Ids elsewhere, by kind.' })
+  via!: Record<string, string>;
+
+  @Field(() => ContactAddress, { nullable: true, description: 'Where they live or work.' })
+  address!: ContactAddress | null;
 }
+
+// Lists of conversations show none of these: they are read when they are selected.
+const detail =
+  <Value>(read: (contact: Contact) => Value) =>
+  async ({ id }: { id: string }, _args: never, ctx: GraphCtx): Promise<Value | null> => {
+    const contact = await ctx.loaders.contactDetails.load(id);
+    return contact && read(contact);
+  };
+
+plainFields('Contact', {
+  title: detail(({ title }) => title),
+  gender: detail(({ gender }) => gender),
+  timezone: detail(({ timezone }) => timezone),
+  locale: detail(({ locale }) => locale),
+  organizationName: detail(({ organizationName }) => organizationName),
+  via: async (root: { id: string }, args: never, ctx) => (await detail(({ via }) => via)(root, args, ctx)) ?? {},
+  address: detail(({ address }) => address),
+});

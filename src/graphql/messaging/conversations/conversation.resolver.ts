@@ -1,5 +1,5 @@
 import type { GraphQLResolveInfo } from 'graphql';
-import { Arg, Args, Ctx, FieldResolver, ID, Info, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, FieldResolver, ID, Info, Query, Resolver, Root } from 'type-graphql';
 import {
   type ConversationPage,
   conversationCursor,
@@ -7,7 +7,6 @@ import {
   findConversation,
   type LoadedConversation,
   listConversations,
-  markRead,
 } from '../../../domain/messaging/conversations/conversation.service.ts';
 import {
   type ConversationWithPage,
@@ -20,12 +19,7 @@ import type { GraphCtx } from '../../context.ts';
 import { uuidOf } from '../../ids.ts';
 import { onlySelected, selectsAny } from '../../lookahead.ts';
 import { MessageConnection } from '../messages/message.type.ts';
-import {
-  ConversationConnection,
-  ConversationInput,
-  ConversationPayload,
-  ConversationType,
-} from './conversation.type.ts';
+import { ConversationConnection, ConversationType } from './conversation.type.ts';
 
 /** Fields of a conversation that come with a page of its messages. */
 const besideMessages = new Set(['__typename', 'id', 'legacyId', 'sourceId', 'messageCount']);
@@ -59,13 +53,6 @@ export class ConversationResolver {
     // The most frequent question: a page of messages with what they show of their conversation.
     const page = onlySelected<PageArgs>(info, 'Conversation', { field: 'messages', others: besideMessages });
     return page ? findMessagesOf(ctx, conversationId, page) : findConversation(ctx, conversationId);
-  }
-
-  @Mutation(() => ConversationPayload, {
-    description: 'Sets the unread count to 0 for all received up to now. NOT_FOUND.',
-  })
-  markConversationRead(@Ctx() ctx: GraphCtx, @Arg('input', () => ConversationInput) input: ConversationInput) {
-    return markRead(ctx, { conversationId: uuidOf('Conversation', input.conversationId, 'conversationId') });
   }
 
   @FieldResolver(() => UserType, { nullable: true, description: 'Who holds it.' })

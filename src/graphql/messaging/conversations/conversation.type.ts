@@ -1,4 +1,4 @@
-import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, Int, ObjectType, registerEnumType } from 'type-graphql';
 import type { ConversationState } from '../../../domain/messaging/conversations/conversation.entity.ts';
 import { countedFields, PageInfo } from '../../connection.ts';
 import { CursorScalar, DateTimeScalar, JsonScalar } from '../../scalars.ts';
@@ -96,18 +96,3 @@ export class ConversationConnection {
 }
 
 countedFields('ConversationConnection', 'total', 'filteredTotal', 'unreadTotal');
-
-@InputType({ description: 'Which conversation.' })
-export class ConversationInput {
-  @Field(() => ID, { description: 'Its id.' })
-  conversationId!: string;
-}
-
-@ObjectType({ simpleResolvers: true, description: 'The conversation after the change.' })
-export class ConversationPayload {
-  @Field(() => ConversationType, { description: 'The conversation.' })
-  conversation!: ConversationType;
-
-  @Field(() => Boolean, { description: 'False when it was so already.' })
-  changed!: boolean;
-}

@@ -3,21 +3,34 @@ import { Arg, Ctx, FieldResolver, Info, Mutation, Resolver, Root } from 'type-gr
 import { InvalidInput } from '../../../domain/errors.ts';
 import { retryMessage, sendMessage } from '../../../domain/messaging/messages/message.send.service.ts';
 import type { LoadedMessage } from '../../../domain/messaging/messages/message.service.ts';
+import { suggestReplies } from '../../../domain/messaging/metadata/subject-metadata.service.ts';
 import type { GraphCtx } from '../../context.ts';
 import { uuidOf } from '../../ids.ts';
+import { isJsonObject } from '../../json-object.ts';
 import { selectsOnly } from '../../lookahead.ts';
 import { ConversationType } from '../conversations/conversation.type.ts';
-import { MessageInput, MessageType, SendMessageInput, SendMessagePayload } from './message.type.ts';
+import {
+  MessageInput,
+  MessagePayload,
+  MessageType,
+  SendMessageInput,
+  SendMessagePayload,
+  SuggestRepliesInput,
+} from './message.type.ts';
 
 @Resolver(() => MessageType)
 export class MessageResolver {
   @Mutation(() => SendMessagePayload, {
     description:
-      'Takes a message for delivery; its state follows in the subscriptions. NOT_FOUND, FORBIDDEN for a disconnected channel, IDEMPOTENCY_MISMATCH.',
+      'Takes a message for delivery; its state follows in the subscriptions. NOT_FOUND, FORBIDDEN for a disconnected channel or an unknown one of a recipient, IDEMPOTENCY_MISMATCH.',
   })
   async sendMessage(@Ctx() ctx: GraphCtx, @Arg('input', () => SendMessageInput) input: SendMessageInput) {
     const message = await sendMessage(ctx, {
-      conversationId: uuidOf('Conversation', input.conversationId, 'conversationId'),
+      conversationId: input.conversationId && uuidOf('Conversation', input.conversationId, 'conversationId'),
+      recipient: input.recipient && {
+        ...input.recipient,
+        channelId: uuidOf('Channel', input.recipient.channelId, 'recipient.channelId'),
+      },
       content: contentOf(input),
       idempotencyKey: input.idempotencyKey,
     });
@@ -27,6 +40,17 @@ export class MessageResolver {
   @Mutation(() => SendMessagePayload, { description: 'Sends a failed message again. CONFLICT when it did not fail.' })
   async retryMessage(@Ctx() ctx: GraphCtx, @Arg('input', () => MessageInput) input: MessageInput) {
     return { message: await retryMessage(ctx, { messageId: uuidOf('Message', input.messageId, 'messageId') }) };
+  }
+
+  @Mutation(() => MessagePayload, {
+    description: 'Puts replies to a message in the place of those suggested before. NOT_FOUND.',
+  })
+  async suggestReplies(@Ctx() ctx: GraphCtx, @Arg('input', () => SuggestRepliesInput) input: SuggestRepliesInput) {
+    const messageId = uuidOf('Message', input.messageId, 'messageId');
+    const { suggestions } = input;
+    if (!isJsonObject(suggestions)) throw new InvalidInput('suggestions', 'must be an object');
+    const changed = await suggestReplies(ctx, { messageId, suggestions });
+    return { message: await ctx.loaders.message.clear(messageId).load(messageId), changed };
   }
 
   @FieldResolver(() => ConversationType, { description: 'Where it belongs.' })

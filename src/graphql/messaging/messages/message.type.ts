@@ -222,10 +222,27 @@ export class MessageConnection {
   total!: number;
 }
 
-@InputType({ description: 'A message for the contact: give either text or content.' })
+@InputType({ description: 'Whom a first message is for, where no conversation exists yet.' })
+export class RecipientInput {
+  @Field(() => ID, { description: 'Through which channel.' })
+  channelId!: string;
+
+  @Field(() => String, { description: "The source's id of whom it is for, 1 to 512 characters." })
+  sourceRecipientId!: string;
+}
+
+@InputType({
+  description: 'A message for the contact: give either conversationId or recipient, and either text or content.',
+})
 export class SendMessageInput {
-  @Field(() => ID, { description: 'Where to.' })
-  conversationId!: string;
+  @Field(() => ID, { nullable: true, description: 'Where to.' })
+  conversationId?: string;
+
+  @Field(() => RecipientInput, {
+    nullable: true,
+    description: 'Begins the conversation if it is not there yet; the source may refuse it.',
+  })
+  recipient?: RecipientInput;
 
   @Field(() => String, { nullable: true, description: 'Shorthand for {"text": ...}.' })
   text?: string;
@@ -253,4 +270,19 @@ export class MessageInput {
 export class SendMessagePayload {
   @Field(() => MessageType, { description: 'The message.' })
   message!: MessageType;
+}
+
+@InputType({ description: 'Which message, and replies that an agent may choose from.' })
+export class SuggestRepliesInput extends MessageInput {
+  @Field(() => JsonScalar, { description: 'An object: by an id of their own, objects with a `content`; 100 at most.' })
+  suggestions!: unknown;
+}
+
+@ObjectType({ simpleResolvers: true, description: 'The message after the change.' })
+export class MessagePayload {
+  @Field(() => MessageType, { description: 'The message.' })
+  message!: MessageType;
+
+  @Field(() => Boolean, { description: 'False when it was so already.' })
+  changed!: boolean;
 }

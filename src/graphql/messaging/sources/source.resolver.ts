@@ -18,6 +18,7 @@ import { PageArgs, toConnection } from '../../connection.ts';
 import type { GraphCtx } from '../../context.ts';
 import { sourceNameOf } from '../../ids.ts';
 import { isJsonObject } from '../../json-object.ts';
+import { plainFields } from '../../plain-fields.ts';
 import { UrlScalar } from '../../scalars.ts';
 import { ChannelConnection } from '../channels/channel.type.ts';
 import {
@@ -85,11 +86,8 @@ export class SourceResolver {
   }
 
   @Mutation(() => IngestPayload, { description: 'Takes a batch of the calling source; answered when it is durable.' })
-  async ingest(@Ctx() ctx: GraphCtx, @Arg('input', () => IngestInput) input: IngestInput) {
-    const bad = input.metadata.findIndex(({ metadata }) => !isJsonObject(metadata));
-    if (bad >= 0) throw new InvalidInput(`metadata[${bad}].metadata`, 'must be an object');
-    const items = await ingest(ctx, input);
-    return { items: items.map(({ id, ...item }) => ({ ...item, messageId: id })) };
+  ingest(@Ctx() ctx: GraphCtx, @Arg('input', () => IngestInput) input: IngestInput) {
+    return takeBatch(ctx, input);
   }
 
   @FieldResolver(() => UrlScalar, { nullable: true, description: 'Where its action calls go; null for AGENT.' })
@@ -131,4 +129,16 @@ export class SourceResolver {
   ) {
     return ctx.loaders.deliveriesOf(source.id, { last, onlyFailed });
   }
+}
+
+// TypeGraphQL would make an object of a class out of each message of a batch.
+plainFields<undefined, { input: IngestInput }>('Mutation', {
+  ingest: (_, { input }, ctx) => takeBatch(ctx, input),
+});
+
+async function takeBatch(ctx: GraphCtx, input: IngestInput) {
+  const bad = input.metadata.findIndex(({ metadata }) => !isJsonObject(metadata));
+  if (bad >= 0) throw new InvalidInput(`metadata[${bad}].metadata`, 'must be an object');
+  const items = await ingest(ctx, input);
+  return { items: items.map(({ id: messageId, sourceMessageId, status }) => ({ messageId, sourceMessageId, status })) };
 }

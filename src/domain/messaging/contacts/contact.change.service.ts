@@ -1,0 +1,243 @@
+import { sql } from 'kysely';
+import { allow } from '../../access.ts';
+import type { Ctx } from '../../context.ts';
+import { type Fault, InvalidInput, NotFound } from '../../errors.ts';
+import { appendEvents, lockConversations } from '../../events.ts';
+import { newId } from '../../ids.ts';
+import { rows } from '../../statement.ts';
+import { isOneLine, isWebAddress } from '../../text.ts';
+import { type Tx, transaction } from '../../transaction.ts';
+import { contactNaming } from '../metadata/metadata.service.ts';
+import { Contact } from './contact.entity.ts';
+
+const textFields = ['displayName', 'firstName', 'lastName', 'title', 'gender', 'locale', 'organizationName'] as const;
+
+/** What can be told of a contact. Left out: stays as it is; null or an empty text: removed. */
+export interface ContactFields extends Partial<Record<(typeof textFields)[number], string | null>> {
+  avatarUrl?: string | null;
+  /** Hours from UTC. */
+  timezone?: number | null;
+  /** Ids elsewhere by kind; merged by kind. */
+  via?: Record<string, string | null> | null;
+  /** Merged by part. */
+  address?: Record<string, string | null> | null;
+  /** Conversations that are this contact's, and whose senders are. */
+  conversationIds?: readonly string[] | null;
+}
+
+const longestText = 512;
+const mostVia = 50;
+const mostConversations = 1_000;
+const mostImported = 1_000;
+/** From Baker Island to the Line Islands. */
+const timezones = { least: -12, most: 14 };
+
+/** @throws InvalidInput nothing given, or a field */
+export async function createContact(ctx: Ctx, fields: ContactFields): Promise<Contact> {
+  allow(ctx, 'createContact');
+  check(fields, '', { isNew: true });
+  return transaction(ctx, async (tx) => {
+    const contact = insert(tx, fields);
+    await tx.em.flush();
+    await linkConversations(tx, [{ contact, fields, path: '' }]);
+    return contact;
+  });
+}
+
+/** Makes all of them or none. @throws InvalidInput too many, or what is wrong with which */
+export async function importContacts(ctx: Ctx, given: readonly ContactFields[]): Promise<Contact[]> {
+  allow(ctx, 'importContacts');
+  if (given.length > mostImported) throw new InvalidInput('contacts', `must be at most ${mostImported}`);
+  const paths = given.map((_, index) => `contacts[${index}].`);
+  const faults = given.flatMap((fields, index) => faultsOf(fields, paths[index]!, { isNew: true }));
+  if (faults.length > 0) throw new InvalidInput(faults);
+  return transaction(ctx, async (tx) => {
+    const made = given.map((fields, index) => ({ contact: insert(tx, fields), fields, path: paths[index]! }));
+    await tx.em.flush();
+    await linkConversations(tx, made);
+    return made.map(({ contact }) => contact);
+  });
+}
+
+/** Changes the given fields. @throws NotFound @throws InvalidInput */
+export async function updateContact(
+  ctx: Ctx,
+  { contactId, ...fields }: ContactFields & { contactId: string },
+): Promise<Contact> {
+  allow(ctx, 'updateContact');
+  check(fields, '', { isNew: false });
+  return transaction(ctx, async (tx) => {
+    await rows(tx.em, sql`select 1 from contact where id = ${contactId}::uuid for no key update`);
+    const contact = await tx.em.findOne(Contact, { id: contactId });
+    if (!contact) throw new NotFound('contact', contactId);
+    assign(contact, fields);
+    await tx.em.flush();
+    await linkConversations(tx, [{ contact, fields, path: '' }]);
+    return contact;
+  });
+}
+
+function insert(tx: Tx, fields: ContactFields): Contact {
+  const contact = tx.em.create(Contact, {
+    id: newId(),
+    createdAt: tx.now(),
+    displayName: null,
+    firstName: null,
+    lastName: null,
+    avatarUrl: null,
+    externalId: null,
+    title: null,
+    gender: null,
+    timezone: null,
+    locale: null,
+    organizationName: null,
+    via: {},
+    address: {},
+    metadata: {},
+  });
+  assign(contact, fields);
+  return contact;
+}
+
+function assign(contact: Contact, fields: ContactFields): void {
+  for (const name of textFields) {
+    if (fields[name] !== undefined) contact[name] = fields[name] || null;
+  }
+  if (fields.avatarUrl !== undefined) contact.avatarUrl = fields.avatarUrl || null;
+  if (fields.timezone !== undefined) contact.timezone = fields.timezone;
+  if (fields.via) contact.via = merged(contact.via, fields.via);
+  if (fields.address) contact.address = merged(contact.address, fields.address);
+  nameWhole(contact, fields);
+}
+
+// Whoever gives one form of the name means the other one too.
+function nameWhole(contact: Contact, { displayName, firstName, lastName }: ContactFields): void {
+  if (displayName && firstName === undefined && lastName === undefined) {
+    const naming = contactNaming({ contact: { display_name: displayName } });
+    contact.firstName = naming?.firstName ?? null;
+    contact.lastName = naming?.lastName ?? null;
+  }
+  if (displayName === undefined && (firstName !== undefined || lastName !== undefined)) {
+    contact.displayName = [contact.firstName, contact.lastName].filter(Boolean).join(' ') || null;
+  }
+}
+
+function merged(before: Record<string, string>, given: Record<string, string | null>): Record<string, string> {
+  const kept = Object.entries({ ...before, ...given }).filter((entry): entry is [string, string] => Boolean(entry[1]));
+  return Object.fromEntries(kept);
+}
+
+function check(fields: ContactFields, path: string, how: { isNew: boolean }): void {
+  const faults = faultsOf(fields, path, how);
+  if (faults.length > 0) throw new InvalidInput(faults);
+}
+
+function faultsOf(fields: ContactFields, path: string, { isNew }: { isNew: boolean }): Fault[] {
+  const faults: Fault[] = [];
+  const fault = (name: string, message: string) => faults.push({ path: `${path}${name}`, message });
+  const saysSomething = Object.values(fields).some((value) => value !== undefined && value !== null && value !== '');
+  if (isNew && !saysSomething) {
+    faults.push({ path: path.replace(/\.$/, ''), message: 'must tell something of the contact, such as display_name' });
+  }
+  const oneLine = `must be at most ${longestText} characters of one line`;
+  for (const name of textFields) {
+    if (fields[name] && !isOneLine(fields[name], longestText)) fault(name, oneLine);
+  }
+  if (fields.avatarUrl && !isWebAddress(fields.avatarUrl)) {
+    fault('avatarUrl', 'must be an absolute http or https address');
+  }
+  const { timezone } = fields;
+  if (timezone != null && (timezone < timezones.least || timezone > timezones.most)) {
+    fault('timezone', `must be hours from UTC, ${timezones.least} to ${timezones.most}`);
+  }
+  for (const name of ['via', 'address'] as const) {
+    const entries = Object.entries(fields[name] ?? {});
+    if (entries.length > mostVia) fault(name, `must have at most ${mostVia} keys`);
+    for (const [key, value] of entries) {
+      const isFit =
+        isOneLine(key, longestText) && (!value || (typeof value === 'string' && isOneLine(value, longestText)));
+      if (!isFit) fault(`${name}.${key.slice(0, 50).toWellFormed()}`, oneLine);
+    }
+  }
+  if ((fields.conversationIds?.length ?? 0) > mostConversations) {
+    fault('conversations', `must be at most ${mostConversations}`);
+  }
+  return faults;
+}
+
+interface Linking {
+  contact: Contact;
+  fields: ContactFields;
+  path: string;
+}
+
+// A conversation that is given to a contact takes along who writes in it: what they say next is the contact's too.
+async function linkConversations(tx: Tx, linkings: readonly Linking[]): Promise<void> {
+  const links = linkings.flatMap(({ contact, fields, path }) =>
+    (fields.conversationIds ?? []).map((conversationId) => ({ conversationId, contactId: contact.id, path })),
+  );
+  if (links.length === 0) return;
+  const ids = links.map(({ conversationId }) => conversationId);
+  await lockConversations(tx, ids);
+  const found = await rows<{ id: string }>(
+    tx.em,
+    sql`select id::text from conversation where id = any(${ids}::uuid[])`,
+  );
+  const known = new Set(found.map(({ id }) => id));
+  const unknown = links.filter(({ conversationId }) => !known.has(conversationId));
+  if (unknown.length > 0) {
+    throw new InvalidInput(
+      unknown.map(({ conversationId, path }) => ({
+        path: `${path}conversations.${conversationId}`,
+        message: 'must be the id of a conversation',
+      })),
+    );
+  }
+  const pairs = sql`unnest(${ids}::uuid[], ${links.map(({ contactId }) => contactId)}::uuid[]) l(id, contact_id)`;
+  await rows(
+    tx.em,
+    sql`update contact_identity i set contact_id = l.contact_id from ${pairs} join conversation c on c.id = l.id
+        where i.source = c.source and i.contact_id = c.contact_id and i.contact_id <> l.contact_id`,
+  );
+  const moved = await rows<{ id: string }>(
+    tx.em,
+    sql`update conversation c set contact_id = l.contact_id, updated_at = now() from ${pairs}
+        where c.id = l.id and c.contact_id is distinct from l.contact_id returning c.id::text`,
+  );
+  await tellChanged(
+    tx,
+    moved.map(({ id }) => id),
+  );
+}
+
+/** Deletes a contact. Its conversations stay, without one until who writes in them writes again. @throws NotFound */
+export async function deleteContact(ctx: Ctx, { contactId }: { contactId: string }): Promise<void> {
+  allow(ctx, 'deleteContact');
+  await transaction(ctx, async (tx) => {
+    // Alone with its sources: an ingest beside us may be about to use it. Then its conversations, as everywhere.
+    await rows(
+      tx.em,
+      sql`select pg_advisory_xact_lock(8, k) from (
+            select distinct hashtext(source::text) k from contact_identity where contact_id = ${contactId}::uuid
+            order by 1) s`,
+    );
+    const ids = (
+      await rows<{ id: string }>(tx.em, sql`select id::text from conversation where contact_id = ${contactId}::uuid`)
+    ).map(({ id }) => id);
+    await lockConversations(tx, ids);
+    await rows(
+      tx.em,
+      sql`update conversation set contact_id = null, updated_at = now() where contact_id = ${contactId}::uuid`,
+    );
+    await rows(tx.em, sql`delete from contact_identity where contact_id = ${contactId}::uuid`);
+    if ((await tx.em.nativeDelete(Contact, { id: contactId })) === 0) throw new NotFound('contact', contactId);
+    await tellChanged(tx, ids);
+  });
+}
+
+async function tellChanged(tx: Tx, conversationIds: readonly string[]): Promise<void> {
+  await appendEvents(
+    tx,
+    conversationIds.map((conversationId) => ({ kind: 'conversation.updated', conversationId, payload: {} })),
+  );
+}

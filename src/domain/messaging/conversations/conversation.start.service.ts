@@ -1,0 +1,58 @@
+import { sql } from 'kysely';
+import { moveCounters } from '../../counters.ts';
+import { Forbidden, InvalidInput } from '../../errors.ts';
+import { appendEvents, lockConversations } from '../../events.ts';
+import { sourceThingId } from '../../ids.ts';
+import { rows } from '../../statement.ts';
+import { isStorableText } from '../../text.ts';
+import type { Tx } from '../../transaction.ts';
+
+/** Whom a first message goes to, where no conversation exists yet. */
+export interface Recipient {
+  channelId: string;
+  /** The source's id of whom it is for. */
+  sourceRecipientId: string;
+}
+
+const longestId = 512;
+
+/**
+ * The conversation with a recipient, begun if it is not there yet: its id on the source's side is the recipient's, so
+ * that what is answered there lands in it. Takes its lock; the caller has checked the rights.
+ *
+ * @throws Forbidden unknown or disconnected channel @throws InvalidInput the recipient
+ */
+export async function conversationWith(tx: Tx, { channelId, sourceRecipientId }: Recipient): Promise<string> {
+  const isFit = sourceRecipientId !== '' && sourceRecipientId.length <= longestId && isStorableText(sourceRecipientId);
+  if (!isFit) throw new InvalidInput('recipient.sourceRecipientId', `must be 1 to ${longestId} characters`);
+  const [channel] = await rows<{ source: string; source_name: string }>(
+    tx.em,
+    sql`select s.id::text source, s.source_id source_name from channel h join source s on s.id = h.source
+        where h.id = ${channelId}::uuid and h.connected`,
+  );
+  if (!channel) throw new Forbidden('this channel is unknown or disconnected');
+  const id = sourceThingId(channel.source_name, sourceRecipientId);
+  await lockConversations(tx, [id]);
+  const [known] = await rows<{ source: string; channel_id: string }>(
+    tx.em,
+    sql`select source::text, channel_id::text from conversation where id = ${id}::uuid`,
+  );
+  if (!known) await begin(tx, { id, channelId, source: channel.source, sourceRecipientId });
+  else if (known.source !== channel.source || known.channel_id !== channelId) {
+    const fault = `is known in the channel ${known.channel_id}, not in this one`;
+    throw new InvalidInput('recipient.sourceRecipientId', fault);
+  }
+  return id;
+}
+
+async function begin(tx: Tx, begun: Recipient & { id: string; source: string }): Promise<void> {
+  const now = tx.now().toISOString();
+  await rows(
+    tx.em,
+    sql`insert into conversation (id, source, source_conversation_id, channel_id, last_message_at, created_at)
+        values (${begun.id}::uuid, ${begun.source}::uuid, ${begun.sourceRecipientId}, ${begun.channelId}::uuid,
+          ${now}::timestamptz, ${now}::timestamptz)`,
+  );
+  await moveCounters(tx, { conversations: 1 });
+  await appendEvents(tx, [{ kind: 'conversation.created', conversationId: begun.id, payload: {} }]);
+}
