@@ -27,6 +27,11 @@ export function uuidOf(type: string, text: string, path: string): string {
   return parsed.id;
 }
 
+/** The same for an argument that may be left out. */
+export function optionalUuidOf(type: string, text: string | null | undefined, path: string): string | null | undefined {
+  return text == null ? text : uuidOf(type, text, path);
+}
+
 /** The name of a source, or its opaque id. */
 export function sourceNameOf(text: string): string {
   const parsed = parseGlobalId(text);

@@ -30,25 +30,21 @@ const renamed: Record<string, string> = {
   before: 'cursor',
   first: 'page_size',
   last: 'page_size',
-  content: 'message',
-  text: 'message',
-  'recipient.sourceRecipientId': 'source_recipient_id',
-  'settings.token': 'token',
 };
 
 /**
  * The contract's answer for a fault: `{message}`, with `errors[{path, message}]` beside it where fields are at fault. A
  * missing or bad token is answered without a body.
  *
- * @param own statuses of the row where they differ
+ * @param own statuses and names of the row where they differ
  */
 export function errorAnswer(
   error: unknown,
   requestId: string,
-  own: Partial<Record<ErrorCode, number>> = {},
+  own: { errors?: Partial<Record<ErrorCode, number>>; renames?: Record<string, string> } = {},
 ): RestAnswer {
   const fault = toDomainError(error);
-  const status = fault instanceof UnsupportedMediaType ? 415 : (own[fault.code] ?? statuses[fault.code]);
+  const status = fault instanceof UnsupportedMediaType ? 415 : (own.errors?.[fault.code] ?? statuses[fault.code]);
   const headers: Record<string, string> = {};
   if (fault.retryAfterMs !== undefined)
     headers['retry-after'] = String(Math.max(1, Math.ceil(fault.retryAfterMs / 1000)));
@@ -61,12 +57,12 @@ export function errorAnswer(
   if (fault.code === 'INTERNAL_SERVER_ERROR') {
     return { status, headers, body: { message: fault.message, request_id: requestId } };
   }
-  return { status, headers, body: errorBody(fault) };
+  return { status, headers, body: errorBody(fault, { ...renamed, ...own.renames }) };
 }
 
-function errorBody(fault: DomainError): { message: string; errors?: Fault[] } {
+function errorBody(fault: DomainError, names: Record<string, string>): { message: string; errors?: Fault[] } {
   const errors = fault.faults
-    .map(({ path, message }) => ({ path: restPath(path), message }))
+    .map(({ path, message }) => ({ path: restPath(names[path] ?? path), message }))
     .filter(({ path }) => path !== '');
   if (errors.length === 0) return { message: fault.faults[0]?.message ?? fault.message };
   const [first] = errors;
@@ -82,6 +78,5 @@ function describe({ path, message }: Fault): string {
 }
 
 function restPath(path: string): string {
-  const name = renamed[path] ?? path;
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  return path.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -38,6 +38,8 @@ export interface Row<In extends Variables = Variables, Data = never> {
   out?(data: Data, variables: In): unknown;
   /** Statuses where the contract differs from the table in errors.ts. */
   errors?: Partial<Record<ErrorCode, number>>;
+  /** Names of the body's fields for what the operation's faults call otherwise. */
+  renames?: Record<string, string>;
   /** Default 100 kB. */
   maxBodyBytes?: number;
 }
@@ -82,7 +84,7 @@ function compileRow(graph: Graph, name: string, one: Row): RestRoute {
         const status = typeof one.status === 'function' ? one.status(data) : (one.status ?? 200);
         return { status, body: one.out?.(data, read) };
       } catch (error) {
-        const answer = errorAnswer(error, ctx.requestId, one.errors);
+        const answer = errorAnswer(error, ctx.requestId, one);
         if (answer.status >= 500)
           ctx.core.log[answer.status === 500 ? 'error' : 'warn'](
             { err: error, requestId: ctx.requestId, route: name },

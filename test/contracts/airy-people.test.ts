@@ -49,7 +49,6 @@ describe('Contacts', () => {
   it('create: 400 for what is wrong, by name', async () => {
     const wrong = {
       avatar_url: 'nowhere',
-      timezone: 99,
       title: 'a\nb',
       via: { x: 'y'.repeat(600) },
       address: { city: '\u0007' },

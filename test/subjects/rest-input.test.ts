@@ -47,7 +47,6 @@ describe('R: bodies of the older contracts', () => {
     for (const [name, row] of rows.filter(([, one]) => !open.has(rootFieldOf(one)))) {
       const plain = await call(name, row, bodyOf(row));
       const more = {
-        ...bodyOf(row),
         unknown: 1,
         $where: 'x',
         input: {},
@@ -55,6 +54,7 @@ describe('R: bodies of the older contracts', () => {
         prototype: 1,
         toString: 1,
         hasOwnProperty: 1,
+        ...bodyOf(row),
       };
       const answer = await call(name, row, more);
       expectContract(answer);
@@ -70,7 +70,9 @@ describe('R: bodies of the older contracts', () => {
       for (const [name, row] of rows) {
         const answer = await call(name, row, body);
         expectContract(answer);
-        expect([name, answer.status]).toEqual([name, 400]);
+        // A list of nothing is a list.
+        const isList = body === '[]' && Array.isArray(bodyOf(row));
+        expect([name, answer.status]).toEqual([name, isList ? 201 : 400]);
       }
     },
   );
@@ -88,7 +90,7 @@ describe('R: bodies of the older contracts', () => {
     for (const [name, status] of Object.entries(statuses)) {
       const row = rows.find(([one]) => one === name)![1];
       const field = fieldsOf(row.in).find((one) => one.path[0]?.toString().endsWith('_id'))!;
-      const others = Object.entries(known).flatMap(([of, id]) => (of === field.name ? [] : [id]));
+      const others = Object.entries(known).flatMap(([of, id]) => (of.endsWith('_id') && of !== field.name ? [id] : []));
       for (const id of [anyUuid, ...others]) {
         const answer = await call(name, row, { ...bodyOf(row), message: 'x', [field.name]: id });
         expectContract(answer);

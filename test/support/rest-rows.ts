@@ -69,6 +69,7 @@ function sample(schema: Schema, known: Record<string, unknown>): unknown {
     case 'array':
       return [sample(def.element, known)];
     case 'record':
+    case 'custom':
       return {};
     case 'string':
       return isUuidField(schema) ? anyUuid : 'x';
@@ -91,7 +92,8 @@ function inner(schema: Schema): Schema {
   return def.type === 'optional' || def.type === 'nullable' ? inner(def.innerType) : schema;
 }
 
-const isRequired = (schema: Schema): boolean => refusal(schema)(undefined) || defOf(inner(schema)).type === 'unknown';
+const isRequired = (schema: Schema): boolean =>
+  refusal(schema)(undefined) || (defOf(schema).type !== 'optional' && defOf(inner(schema)).type === 'unknown');
 const holdsFields = (schema: Schema): boolean => ['array', 'record'].includes(defOf(inner(schema)).type);
 const isUuidField = (schema: Schema): boolean =>
   (defOf(schema) as { checks?: { _zod: { def: { format?: string } } }[] }).checks?.some(
@@ -146,6 +148,8 @@ function refusal(schema: Schema): (value: unknown) => boolean {
     }
     case 'object':
     case 'record':
+    // The one of ours: an object of any keys.
+    case 'custom':
       return (value) => typeof value !== 'object' || value === null || Array.isArray(value);
     case 'array':
       return (value) => !Array.isArray(value);

@@ -110,6 +110,7 @@ export const airyChannels: Record<string, Row> = {
       .transform(({ source: sourceId, source_channel_id: sourceChannelId, token, name, image_url: imageUrl }) => ({
         input: defined({ sourceId, sourceChannelId, name, imageUrl, ...(token != null && { settings: { token } }) }),
       })),
+    renames: { 'settings.token': 'token' },
     answer: answers.channel,
     out: connectedPayload,
   }),

@@ -173,6 +173,7 @@ export const airyCore: Record<string, Row> = {
         message: anyJson,
       })
       .transform(sendInput),
+    renames: { content: 'message', 'recipient.sourceRecipientId': 'source_recipient_id' },
     headers: ({ input }, headers) => {
       const key = headers['idempotency-key'];
       return { input: { ...input, ...(typeof key === 'string' && { idempotencyKey: key }) } };

@@ -91,7 +91,8 @@ export async function findContact(
   { id, conversationId }: { id?: string | null; conversationId?: string | null },
 ): Promise<ShownContact | null> {
   allow(ctx, 'contact');
-  if ((id == null) === (conversationId == null)) throw new InvalidInput('id', 'give either id or conversation_id');
+  if ((id == null) === (conversationId == null))
+    throw new InvalidInput('id', 'give either the id of a contact or that of a conversation');
   const condition = id
     ? sql`p.id = ${id}::uuid`
     : sql`p.id = (select contact_id from conversation where id = ${conversationId}::uuid)`;

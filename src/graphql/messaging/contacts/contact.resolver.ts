@@ -15,7 +15,7 @@ import {
 } from '../../../domain/messaging/contacts/contact.service.ts';
 import { PageArgs, toConnection } from '../../connection.ts';
 import type { GraphCtx } from '../../context.ts';
-import { globalId, uuidOf } from '../../ids.ts';
+import { globalId, optionalUuidOf, uuidOf } from '../../ids.ts';
 import { isJsonObject } from '../../json-object.ts';
 import { conversationConnection } from '../conversations/conversation.resolver.ts';
 import { ConversationConnection } from '../conversations/conversation.type.ts';
@@ -64,8 +64,8 @@ export class ContactResolver {
     @Arg('conversationId', () => ID, { nullable: true, description: 'Id of a conversation.' }) conversationId?: string,
   ) {
     return findContact(ctx, {
-      id: id && uuidOf('Contact', id, 'id'),
-      conversationId: conversationId && uuidOf('Conversation', conversationId, 'conversationId'),
+      id: optionalUuidOf('Contact', id, 'id'),
+      conversationId: optionalUuidOf('Conversation', conversationId, 'conversationId'),
     });
   }
 

@@ -9,7 +9,7 @@ import {
   untag,
 } from '../../../domain/messaging/conversations/conversation.change.service.ts';
 import type { GraphCtx } from '../../context.ts';
-import { uuidOf } from '../../ids.ts';
+import { optionalUuidOf, uuidOf } from '../../ids.ts';
 import {
   AssignConversationInput,
   ConversationInput,
@@ -45,7 +45,7 @@ export class ConversationChangeResolver {
     @Ctx() ctx: GraphCtx,
     @Arg('input', () => AssignConversationInput) input: AssignConversationInput,
   ) {
-    const userId = input.userId == null ? null : uuidOf('User', input.userId, 'userId');
+    const userId = optionalUuidOf('User', input.userId, 'userId') ?? null;
     return assign(ctx, { conversationId: conversationIdOf(input), userId });
   }
 

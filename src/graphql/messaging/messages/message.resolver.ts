@@ -5,7 +5,7 @@ import { retryMessage, sendMessage } from '../../../domain/messaging/messages/me
 import type { LoadedMessage } from '../../../domain/messaging/messages/message.service.ts';
 import { suggestReplies } from '../../../domain/messaging/metadata/subject-metadata.service.ts';
 import type { GraphCtx } from '../../context.ts';
-import { uuidOf } from '../../ids.ts';
+import { optionalUuidOf, uuidOf } from '../../ids.ts';
 import { isJsonObject } from '../../json-object.ts';
 import { selectsOnly } from '../../lookahead.ts';
 import { ConversationType } from '../conversations/conversation.type.ts';
@@ -26,7 +26,7 @@ export class MessageResolver {
   })
   async sendMessage(@Ctx() ctx: GraphCtx, @Arg('input', () => SendMessageInput) input: SendMessageInput) {
     const message = await sendMessage(ctx, {
-      conversationId: input.conversationId && uuidOf('Conversation', input.conversationId, 'conversationId'),
+      conversationId: optionalUuidOf('Conversation', input.conversationId, 'conversationId'),
       recipient: input.recipient && {
         ...input.recipient,
         channelId: uuidOf('Channel', input.recipient.channelId, 'recipient.channelId'),
