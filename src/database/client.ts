@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
-import type { Statement } from '../domain/context.ts';
+import type { Flights, Statement } from '../domain/context.ts';
 import { readable } from './readable-rows.ts';
 import { inStatementSpan } from './statement-span.ts';
 
@@ -123,21 +123,29 @@ export class DatabaseClient extends pg.Client {
   }
 
   /** @see Sql */
-  async inFlights<T>(
-    work: (send: (statements: readonly Statement[]) => Promise<unknown[][]>) => Promise<T>,
-  ): Promise<T> {
-    let hasBegun = false;
+  async inFlights<T>(work: (flights: Flights) => Promise<T>): Promise<T> {
+    const stage = { hasBegun: false, isOver: false };
+    const send = async (statements: readonly Statement[]) => {
+      if (stage.hasBegun) return this.#flight(statements);
+      stage.hasBegun = true;
+      return (await this.#flight([begin, ...statements])).slice(1);
+    };
     try {
-      const result = await work(async (statements) => {
-        if (hasBegun) return this.#flight(statements);
-        hasBegun = true;
-        return (await this.#flight([begin, ...statements])).slice(1);
+      const result = await work({
+        send,
+        async sendLast(statements) {
+          const found = await send([...statements, commit]);
+          stage.isOver = true;
+          return found.slice(0, -1);
+        },
       });
-      if (hasBegun) await this.#flight([commit]);
+      if (stage.hasBegun && !stage.isOver) await this.#flight([commit]);
       return result;
     } catch (error) {
       // Where it cannot be rolled back the connection leaves the pool.
-      if (hasBegun && this.getTransactionStatus() !== 'I') await this.#flight([rollback]).catch(() => undefined);
+      if (stage.hasBegun && this.getTransactionStatus() !== 'I') {
+        await this.#flight([rollback]).catch(() => undefined);
+      }
       throw error;
     }
   }

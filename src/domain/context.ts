@@ -85,7 +85,14 @@ export interface Sql {
    * A transaction whose statements go out in groups; the first takes the begin with it. Commits when the work is done, rolls
    * back when it throws.
    */
-  inFlights<T>(work: (send: (statements: readonly Statement[]) => Promise<unknown[][]>) => Promise<T>): Promise<T>;
+  inFlights<T>(work: (flights: Flights) => Promise<T>): Promise<T>;
+}
+
+/** The groups of a transaction: sent in one write, each answered with the rows of its statements. */
+export interface Flights {
+  send(statements: readonly Statement[]): Promise<unknown[][]>;
+  /** The last group, which takes the commit with it: what is wrong with its rows the statements must say themselves. */
+  sendLast(statements: readonly Statement[]): Promise<unknown[][]>;
 }
 
 /** What lives as long as the process; wired once in main.ts. */

@@ -61,15 +61,27 @@ export type Send = <Rows extends unknown[]>(
   ...statements: { [Index in keyof Rows]: RawBuilder<Rows[Index]> }
 ) => Promise<{ [Index in keyof Rows]: Rows[Index][] }>;
 
+/** The ways of a transaction to the database. `sendLast` takes the commit with it: the last word, nothing comes behind it. */
+export interface Sends {
+  send: Send;
+  sendLast: Send;
+  /** What others must hear of after the commit. */
+  hints: Set<WakeupTopic>;
+}
+
 /**
  * A transaction that goes to the database a few times, each time with all that is known to be asked. The same promises as
- * `transaction`; `work` notes in `hints` what others must hear of.
+ * `transaction`.
  */
-export function inFlights<T>(core: Core, work: (send: Send, hints: Set<WakeupTopic>) => Promise<T>): Promise<T> {
+export function inFlights<T>(core: Core, work: (sends: Sends) => Promise<T>): Promise<T> {
   return retrying(async () => {
     const hints = new Set<WakeupTopic>();
-    const result = await core.sql.inFlights((send) =>
-      work(((...statements: RawBuilder<unknown>[]) => send(statements.map(compiled))) as Send, hints),
+    const result = await core.sql.inFlights(({ send, sendLast }) =>
+      work({
+        send: ((...statements: RawBuilder<unknown>[]) => send(statements.map(compiled))) as Send,
+        sendLast: ((...statements: RawBuilder<unknown>[]) => sendLast(statements.map(compiled))) as Send,
+        hints,
+      }),
     );
     for (const topic of hints) core.wakeups.hint(topic);
     return result;

@@ -116,19 +116,19 @@ function prepared(sourceName: string, messages: IngestMessage[], contents: strin
   });
 }
 
-// Three ways to the database: locks and state, what is written, the commit.
+// Two ways to the database: locks and state, then what is written with the commit.
 function commitGroup(core: Core, entries: IngestEntry[]): Promise<Outcome<IngestItem[]>[]> {
-  return inFlights(core, async (send, hints) => {
+  return inFlights(core, async (sends) => {
     // Before the locks: it only reads, so the transaction has no id yet (lanes-and-events, trap 4).
-    const subjects = await messageConversations(send, entries);
+    const subjects = await messageConversations(sends.send, entries);
     const locks = locksForIngest(entries, subjects);
-    const state = await readState(send, locks.statement, entries);
+    const state = await readState(sends.send, locks.statement, entries);
     if (unlockedConversations(entries, state, locks.conversations).length > 0) {
       throw new Overtaken('a message came meanwhile whose conversation is not locked');
     }
     const plan = planGroup(entries, state);
     if (plan.messages.length > largeBatch) await othersFirst();
-    await writePlan(send, hints, plan);
+    await writePlan(sends, plan);
     return plan.outcomes;
   });
 }
