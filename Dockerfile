@@ -41,7 +41,7 @@ EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["/usr/local/bin/node", "-e", "if (process.env.ROLE === 'worker' && !process.env.PORT) process.exit(0); fetch('http://127.0.0.1:' + (process.env.PORT || 4000) + '/health/ready').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Node itself, not npm: it must be the process that gets the SIGTERM, or the gateway is killed in the middle of its work.
-CMD ["/usr/local/bin/node", "--max-semi-space-size=4", "dist/main.js"]
+CMD ["/usr/local/bin/node", "--max-semi-space-size=4", "--heap-growing-percent=180", "dist/main.js"]
 
 # `docker build --target tracing .`
 FROM program AS tracing

@@ -254,7 +254,7 @@ async function ceilings(bench: Bench, operation: Operation, database: () => Prom
     const name = await database();
     const databaseUrl = bench.server.url(name);
     const run: Turn['run'] = ({ onPhase, ...slice }) =>
-      bench.driver.run({ task: 'copy', databaseUrl, conversations, ...slice }, onPhase);
+      bench.driver.run({ task: 'copy', databaseUrl, conversations, batch: operation.batch, ...slice }, onPhase);
     turns.push({ lane: 'COPY', style: 'rest', database: name, run });
   }
   return turns;

@@ -44,6 +44,8 @@ export interface CopyLoad {
   task: 'copy';
   databaseUrl: string;
   conversations: number;
+  /** Rows of one transaction. */
+  batch: number;
   seconds: number;
   prefix: string;
 }

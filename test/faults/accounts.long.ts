@@ -15,7 +15,11 @@ let tested: Tested;
 beforeAll(async () => {
   const { url } = await createTestDatabase();
   const env = { TRUST_PROXY: 'on', DB_POOL: '10' };
-  gateway = await GatewayProcess.start({ databaseUrl: url, env, nodeArgs: ['--max-semi-space-size=4'] });
+  gateway = await GatewayProcess.start({
+    databaseUrl: url,
+    env,
+    nodeArgs: ['--max-semi-space-size=4', '--heap-growing-percent=180'],
+  });
   tested = await testedProcess(gateway, url);
 });
 

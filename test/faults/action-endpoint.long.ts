@@ -26,7 +26,7 @@ describe('F3 in full: a bad action endpoint', () => {
     peers = await startBadPeers();
     gateway = await GatewayProcess.start({
       databaseUrl: database.url,
-      nodeArgs: ['--max-semi-space-size=4'],
+      nodeArgs: ['--max-semi-space-size=4', '--heap-growing-percent=180'],
       env: {
         OUTBOUND_ALLOW: [endpoint.hostPort, ...peers.hostPorts].join(),
         RETRY_TIME_SCALE: retryTimeScale,

@@ -21,7 +21,10 @@ let gateway: GatewayProcess;
 let tested: Tested;
 beforeAll(async () => {
   const { url } = await createTestDatabase();
-  gateway = await GatewayProcess.start({ databaseUrl: url, nodeArgs: ['--max-semi-space-size=4'] });
+  gateway = await GatewayProcess.start({
+    databaseUrl: url,
+    nodeArgs: ['--max-semi-space-size=4', '--heap-growing-percent=180'],
+  });
   tested = await testedProcess(gateway, url);
 });
 

@@ -14,7 +14,10 @@ afterAll(() => {
 
 it('F8 in full: 300 MB past a socket that reads nothing, 100 healthy ones beside it', async () => {
   const { url } = await createTestDatabase();
-  const gateway = await GatewayProcess.start({ databaseUrl: url, nodeArgs: ['--max-semi-space-size=4'] });
+  const gateway = await GatewayProcess.start({
+    databaseUrl: url,
+    nodeArgs: ['--max-semi-space-size=4', '--heap-growing-percent=180'],
+  });
   const tested = await testedProcess(gateway, url);
   const form = { name: 'F8 slow reader', pid: gateway.pid, healthy: 100, batches: 334, warmUpBatches: 334 };
   const result = await publishPastSlowReader(tested, form);

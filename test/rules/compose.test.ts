@@ -159,7 +159,12 @@ describe('Dockerfile', () => {
 
   it('starts the gateway as the process that gets the signals, and asks it whether it is ready', () => {
     const start = JSON.parse(image[lineOf('CMD')]!.slice('CMD '.length)) as string[];
-    expect(start).toEqual(['/usr/local/bin/node', '--max-semi-space-size=4', 'dist/main.js']);
+    expect(start).toEqual([
+      '/usr/local/bin/node',
+      '--max-semi-space-size=4',
+      '--heap-growing-percent=180',
+      'dist/main.js',
+    ]);
     expect(image[lineOf('HEALTHCHECK')]).toMatch(/\/health\/ready/);
   });
 
