@@ -1,6 +1,6 @@
 /** Login, guard, ingest, delivery and lanes: what must not have a line that no test has ever run. */
 const covered = [
-  'src/domain/accounts/users/{password,password-reset.service,throttle,token.service,user.service}.ts',
+  'src/domain/accounts/users/{invitation.service,password,password-reset.service,throttle,token.service,user.service}.ts',
   'src/domain/{authentication,jobs,outbound-guard,outbound-http,outbound-policy}.ts',
   'src/domain/messaging/messages/message.{deliver,result,send}.service.ts',
   'src/domain/group-commit.ts',

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Contestant, startGateway } from './contestants.ts';
-import type { StartFigures } from './figures.ts';
+import { type StartFigures, spreadOf } from './figures.ts';
 import { databasePrefix, type Template } from './load-data.ts';
 import { cloneDatabase, dataDir, dropDatabase, type Server } from './postgres.ts';
 import { atEnd, rssMb } from './processes.ts';
@@ -15,14 +15,12 @@ export async function measureStart(server: Server, template: Template): Promise<
   const name = `${databasePrefix}_start`;
   await cloneDatabase(server, template.database, name);
   const givenMs: number[] = [];
-  let idleMb = Number.NaN;
+  const idle: number[] = [];
   for (let round = 0; round < starts; round += 1) {
     const gateway = await startGateway({ databaseUrl: server.url(name) });
     givenMs.push(gateway.firstAnswerMs);
-    if (round === starts - 1) {
-      await sleep(settleMs);
-      idleMb = rssMb(gateway.pid);
-    }
+    await sleep(settleMs);
+    idle.push(rssMb(gateway.pid));
     await gateway.stop();
   }
   await dropDatabase(server, name);
@@ -30,7 +28,7 @@ export async function measureStart(server: Server, template: Template): Promise<
   for (let round = 0; round < starts; round += 1) {
     embeddedMs.push(await inNewFolder((folder) => startGateway({ databaseUrl: undefined, folder })));
   }
-  return { on: new Date().toISOString().slice(0, 10), givenMs, embeddedMs, idleMb };
+  return { on: new Date().toISOString().slice(0, 10), givenMs, embeddedMs, idleMb: spreadOf(idle).middle };
 }
 
 // The gateway stops its own PostgreSQL when it stops.

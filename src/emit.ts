@@ -1,12 +1,11 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Kind, parse } from 'graphql';
 import { settingTable } from './config.ts';
 import { type Action, type Audience, rights } from './domain/access.ts';
 import { buildParleySchema, printParleySchema } from './graphql/schema.ts';
-import { airyCore } from './rest/contracts/airy-core.ts';
-import { airySource } from './rest/contracts/airy-source.ts';
+import { allRows } from './rest/contracts/all-rows.ts';
 import type { Row } from './rest/run-row.ts';
 
 // Writes what is made from the code: schema.graphql, .env.example, the settings in README.md and the rows in docs/rest.md.
@@ -30,9 +29,25 @@ function rowsText(table: Record<string, Row>): string {
   const lines = Object.entries(table).map(([name, row]) => {
     const field = rootFieldOf(row);
     const status = typeof row.status === 'function' ? '200 or 202' : String(row.status ?? 200);
-    return `| \`POST /${name}\` | ${whoText(rights[field as Action] ?? [])} | ${status} | \`${field}\` |`;
+    return `| \`POST /${name}\` | ${whoText(rights[field as Action] ?? [])} | ${status} | \`${field}\` | ${testOf(name)} |`;
   });
-  return ['| Call | Who | Answers | Runs |', '| --- | --- | --- | --- |', ...lines].join('\n');
+  return [
+    '| Call | Who | Answers | Runs | Tried in test/contracts |',
+    '| --- | --- | --- | --- | --- |',
+    ...lines,
+  ].join('\n');
+}
+
+const testFolder = join(root, 'test/contracts');
+const testTexts = readdirSync(testFolder)
+  .filter((name) => name.endsWith('.test.ts'))
+  .map((name) => ({ name: name.replace('.test.ts', ''), text: readFileSync(join(testFolder, name), 'utf8') }));
+
+/** The tests that call a row by its name. @throws Error no test does */
+function testOf(row: string): string {
+  const found = testTexts.filter(({ text }) => text.includes(`'${row}'`)).map(({ name }) => name);
+  if (found.length === 0) throw new Error(`no test in test/contracts calls ${row}`);
+  return found.join(', ');
 }
 
 function rootFieldOf({ runs }: Row): string {
@@ -61,7 +76,7 @@ const wanted: Record<string, string> = {
   'schema.graphql': printParleySchema(await buildParleySchema()),
   '.env.example': envExample(),
   'README.md': between('README.md', 'settings', settingsText()),
-  'docs/rest.md': between('docs/rest.md', 'rows', rowsText({ ...airyCore, ...airySource })),
+  'docs/rest.md': between('docs/rest.md', 'rows', rowsText(allRows)),
 };
 
 const isCheck = process.argv.includes('--check');

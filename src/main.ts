@@ -40,11 +40,9 @@ import { olderThanDays, registerCleaner, retentionKind, retentionLane } from './
 import { createGraph } from './graphql/execute.ts';
 import { createLive } from './graphql/live.ts';
 import { buildParleySchema } from './graphql/schema.ts';
-import { airyChannels } from './rest/contracts/airy-channels.ts';
-import { airyCore } from './rest/contracts/airy-core.ts';
-import { airyLater } from './rest/contracts/airy-later.ts';
-import { airyPeople } from './rest/contracts/airy-people.ts';
-import { airySource } from './rest/contracts/airy-source.ts';
+import { samples } from './rest/contracts/airy.samples.ts';
+import { allRows } from './rest/contracts/all-rows.ts';
+import { openApiOf } from './rest/openapi.ts';
 import { compileRows } from './rest/run-row.ts';
 import { type ApiParts, createHttpServer } from './server/http.ts';
 import { createMetrics } from './server/metrics.ts';
@@ -172,10 +170,12 @@ async function openApi(core: Core, feed: EventFeed, stops: (() => unknown)[]): P
   stops.push(() => graph.stop());
   const live = createLive(core, graph, feed);
   stops.push(() => live.stop());
+  const restRoutes = compileRows(graph, allRows, samples);
   return {
     graph,
     live,
-    restRoutes: compileRows(graph, { ...airyCore, ...airyChannels, ...airyLater, ...airyPeople, ...airySource }),
+    restRoutes,
+    openApi: () => JSON.stringify(openApiOf(restRoutes, core.settings.version)),
     webDir: join(dirname(fileURLToPath(import.meta.url)), '../dist/web'),
   };
 }
@@ -258,6 +258,7 @@ function announce({ settings }: Core, url: string): void {
 
     API        ${url}/graphql
     GraphiQL   ${url}/graphiql
+    REST docs  ${url}/docs
     Health     ${url}/health/ready
 
   Next: open GraphiQL and sign up, the first account is the administrator.

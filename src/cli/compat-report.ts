@@ -59,8 +59,9 @@ function byName(calls: readonly Call[]): Call[][] {
 }
 
 function callerOf({ callerKind, callerName }: Call): string {
-  if (callerKind === 'anonymous') return 'nobody signed in';
-  return `${callerKind} ${callerName === null ? 'that is gone' : printable(callerName)}`;
+  if (callerKind === 'ANONYMOUS') return 'nobody signed in';
+  if (callerKind === 'ANONYMOUS') return 'nobody signed in';
+  return `${callerKind.toLowerCase()} ${callerName === null ? 'that is gone' : printable(callerName)}`;
 }
 
 function counted(calls: number): string {

@@ -1,6 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import type { Logger } from 'pino';
-import type { LegacyCalls } from './legacy-calls.ts';
 import type { Mailer } from './mail.ts';
 import type { Meter } from './meter.ts';
 import type { OutboundHttp } from './outbound-http.ts';
@@ -24,6 +23,21 @@ export interface Wakeups {
 }
 
 export type WakeupTopic = 'event' | 'lane';
+
+/** A call of an older contract, and the root field that it runs. */
+export interface LegacyRow {
+  name: string;
+  field: string;
+}
+
+/** Counts who still makes which call of the older contracts. */
+export interface LegacyCalls {
+  /** Counted in memory and written every few seconds: a call waits for nothing. */
+  note(row: LegacyRow, principal: Principal): void;
+  /** Writes what was counted. */
+  flush(): Promise<void>;
+  stop(): Promise<void>;
+}
 
 /** What health says of the database. */
 export interface DatabaseStatus {

@@ -1,23 +1,8 @@
 import { sql } from 'kysely';
 import { allow } from './access.ts';
-import type { Core, Ctx, Principal } from './context.ts';
+import type { Core, Ctx, LegacyCalls, LegacyRow, Principal } from './context.ts';
 import { InvalidInput } from './errors.ts';
 import { epochMs, plainArray, rows, runStatement, textArray } from './statement.ts';
-
-/** A call of an older contract, and the root field that it runs. */
-export interface LegacyRow {
-  name: string;
-  field: string;
-}
-
-/** Counts who still makes which call of the older contracts. */
-export interface LegacyCalls {
-  /** Counted in memory and written every few seconds: a call waits for nothing. */
-  note(row: LegacyRow, principal: Principal): void;
-  /** Writes what was counted. */
-  flush(): Promise<void>;
-  stop(): Promise<void>;
-}
 
 /** For commands, which nobody calls. */
 export const noLegacyCalls: LegacyCalls = {

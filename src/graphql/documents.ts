@@ -150,9 +150,13 @@ export function compileStored(schema: GraphQLSchema, document: DocumentNode): Ru
   const faults = validate(schema, document);
   if (faults.length > 0)
     throw new Error(`a stored operation does not fit the schema: ${faults.map(String).join('\n')}`);
-  const run = compile(schema, document, undefined);
-  if (!run) throw new Error('a stored operation does not compile');
-  return run;
+  if (!isCompilable(schema, document)) throw new Error('a stored operation does not compile');
+  // Compiled by its first call: most installations make few of all the calls.
+  let compiled: Run | undefined;
+  return (root, ctx, variables) => {
+    compiled ??= compile(schema, document, undefined) ?? interpret(schema, document, undefined);
+    return compiled(root, ctx, variables);
+  };
 }
 
 function compile(schema: GraphQLSchema, document: DocumentNode, operationName: string | undefined): Run | undefined {

@@ -18,7 +18,7 @@ import {
   OperationTypeNode,
   parse,
 } from 'graphql';
-import { actionOf, allow } from '../domain/access.ts';
+import { type Audience, actionOf, allow, rights } from '../domain/access.ts';
 import type { Core, Principal } from '../domain/context.ts';
 import { type DomainError, Unavailable } from '../domain/errors.ts';
 import { withinSize } from './answer-size.ts';
@@ -47,8 +47,13 @@ export { parseInstant } from './scalars.ts';
 
 /** One operation as REST rows run it. */
 export interface Operation {
+  kind: 'query' | 'mutation' | 'subscription';
   /** The names of its root fields. */
   rootFields: readonly string[];
+  /** What the schema says of the first of them. */
+  description: string;
+  /** Who may run it. */
+  audiences: readonly Audience[];
   /** Whether the caller may run it, before the input is looked at. @throws Unauthenticated, Forbidden */
   allow(ctx: GraphCtx): void;
   /** @throws the DomainError, or whatever was thrown, of the first fault */
@@ -283,11 +288,16 @@ export async function createGraph(core: Core, schema: GraphQLSchema): Promise<Gr
     },
     compileOperation(document) {
       const parsed = parse(document);
-      const run = observed(core, getOperationAST(parsed)!, compileStored(schema, parsed));
+      const definition = getOperationAST(parsed)!;
+      const run = observed(core, definition, compileStored(schema, parsed));
       const rootFields = rootFieldsOf(parsed);
       const actions = rootFields.map(actionOf);
+      const rootType = schema.getRootType(definition.operation)!;
       return {
+        kind: definition.operation,
         rootFields,
+        description: rootType.getFields()[rootFields[0]!]!.description ?? '',
+        audiences: rights[actions[0]!],
         allow(ctx) {
           for (const action of actions) allow(ctx, action);
         },

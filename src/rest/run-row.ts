@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import { type ErrorCode, type Fault, InvalidInput } from '../domain/errors.ts';
-import type { Graph, GraphCtx } from '../graphql/execute.ts';
+import type { Graph, GraphCtx, Operation } from '../graphql/execute.ts';
 import { errorAnswer, type RestAnswer } from './errors.ts';
 
 export type { RestAnswer } from './errors.ts';
@@ -11,6 +11,12 @@ export interface RestRoute {
   /** `/conversations.list` */
   path: string;
   method: 'POST';
+  row: Row;
+  /** What the contract's document shows. */
+  sample: { request?: unknown; answer?: unknown };
+  operation: Operation;
+  /** Of each answer: the field that replaces the call. */
+  headers: Record<string, string>;
   maxBodyBytes: number;
   /** Whether the caller may call it at all: for others the body need not be parsed, `answer` refuses them. */
   mayCall(ctx: GraphCtx): boolean;
@@ -52,17 +58,27 @@ export function row<In extends Variables, Data>(of: Row<In, Data>): Row {
 const defaultMaxBodyBytes = 100_000;
 
 /** Compiles the rows of a table; an operation that does not fit the schema ends the start. */
-export function compileRows(graph: Graph, table: Record<string, Row>): RestRoute[] {
-  return Object.entries(table).map(([name, one]) => compileRow(graph, name, one));
+export function compileRows(
+  graph: Graph,
+  table: Record<string, Row>,
+  samples: Record<string, RestRoute['sample']> = {},
+): RestRoute[] {
+  return Object.entries(table).map(([name, one]) => ({
+    ...compileRow(graph, name, one),
+    sample: samples[name] ?? {},
+  }));
 }
 
-function compileRow(graph: Graph, name: string, one: Row): RestRoute {
+function compileRow(graph: Graph, name: string, one: Row): Omit<RestRoute, 'sample'> {
   const operation = graph.compileOperation(one.runs);
   const [field] = operation.rootFields;
   const called = { name, field: field! };
   return {
     path: `/${name}`,
     method: 'POST',
+    row: one,
+    operation,
+    headers: { deprecation: deprecatedSince, link: successorOf(operation) },
     maxBodyBytes: one.maxBodyBytes ?? defaultMaxBodyBytes,
     // The row's own statuses are for what its operation says: a bad token is 403 where a failed login is 401.
     refuse: (error, requestId) => errorAnswer(error, requestId),
@@ -94,6 +110,14 @@ function compileRow(graph: Graph, name: string, one: Row): RestRoute {
       }
     },
   };
+}
+
+/** When the GraphQL API was there, as RFC 9745 writes it: the first of January 2026. */
+const deprecatedSince = '@1767225600';
+
+/** Where the call is described, and the field that does the same (RFC 8288). */
+function successorOf({ kind, rootFields }: Operation): string {
+  return `</docs>; rel="deprecation"; type="text/html", </graphql>; rel="successor-version"; title="${kind} ${rootFields.join(', ')}"`;
 }
 
 function parse(schema: z.ZodType<Variables>, body: unknown): Variables {

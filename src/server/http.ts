@@ -48,6 +48,8 @@ export interface ApiParts {
   graph: Graph;
   live: Live;
   restRoutes: readonly RestRoute[];
+  /** What they are, as OpenAPI in JSON. */
+  openApi(): string;
   /** The built pages; may be absent. */
   webDir: string;
 }
@@ -163,7 +165,7 @@ export async function createHttpServer(parts: ServerParts): Promise<HttpServer> 
   if (api) {
     graphqlRoute(app, { core, graph: api.graph, admission });
     restRoutes(app, { core, routes: api.restRoutes, admission });
-    await pageRoutes(app, { webDir: api.webDir, isProduction: core.settings.isProduction });
+    await pageRoutes(app, { webDir: api.webDir, openApi: api.openApi, isProduction: core.settings.isProduction });
   }
   answerTheRest(app, parts);
 

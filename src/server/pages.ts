@@ -1,17 +1,22 @@
 import { existsSync } from 'node:fs';
 import helmet from '@fastify/helmet';
 import files from '@fastify/static';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 
 const year = 365 * 86_400;
 /** Of a built asset: it stands in no folder and leads to none. */
 const assetName = /^[\w-][\w.-]*$/;
 
-/** The built pages under `webDir`: the GraphQL IDE and its assets, whose names change with their content. */
-export async function pageRoutes(
-  app: FastifyInstance,
-  { webDir, isProduction }: { webDir: string; isProduction: boolean },
-): Promise<void> {
+export interface Pages {
+  webDir: string;
+  /** The description of the older contracts, as JSON; made when it is first asked for. */
+  openApi(): string;
+  isProduction: boolean;
+}
+
+/** The built pages under `webDir`: the GraphQL IDE, the REST docs and their assets, whose names change with their content. */
+export async function pageRoutes(app: FastifyInstance, { webDir, openApi, isProduction }: Pages): Promise<void> {
+  let description: string | undefined;
   const isBuilt = existsSync(webDir);
   if (isBuilt) await app.register(files, { root: webDir, serve: false, cacheControl: false });
   await app.register(async (pages) => {
@@ -33,10 +38,11 @@ export async function pageRoutes(
       hsts: isProduction,
     });
     pages.get('/', async (_request, reply) => reply.redirect('/graphiql', 302));
-    pages.get('/graphiql', async (_request, reply) => {
-      if (!existsSync(`${webDir}/graphiql/index.html`))
-        return reply.code(404).send({ message: 'this page is not here; the pages are built by: npm run build' });
-      return reply.header('cache-control', 'no-cache').sendFile('graphiql/index.html');
+    pages.get('/graphiql', async (_request, reply) => sendPage(reply, 'graphiql'));
+    pages.get('/docs', async (_request, reply) => sendPage(reply, 'docs'));
+    pages.get('/openapi.json', async (_request, reply) => {
+      description ??= openApi();
+      return reply.header('content-type', 'application/json; charset=utf-8').send(description);
     });
     pages.get<{ Params: { '*': string } }>('/assets/*', async (request, reply) => {
       const name = request.params['*'];
@@ -44,4 +50,11 @@ export async function pageRoutes(
       return reply.header('cache-control', `public, max-age=${year}, immutable`).sendFile(`assets/${name}`);
     });
   });
+
+  function sendPage(reply: FastifyReply, name: string): FastifyReply {
+    if (!existsSync(`${webDir}/${name}/index.html`)) {
+      return reply.code(404).send({ message: 'this page is not here; the pages are built by: npm run build' });
+    }
+    return reply.header('cache-control', 'no-cache').sendFile(`${name}/index.html`);
+  }
 }

@@ -19,8 +19,8 @@ export function restRoutes(
       method: route.method,
       url: route.path,
       config: { readsBody: true },
-      handler: async (request, reply) => send(reply, await run({ core, admission }, route, request)),
-      errorHandler: (error: unknown, request, reply) => send(reply, route.refuse(bodyFault(error), request.id)),
+      handler: async (request, reply) => send(reply, route, await run({ core, admission }, route, request)),
+      errorHandler: (error: unknown, request, reply) => send(reply, route, route.refuse(bodyFault(error), request.id)),
     });
   }
 }
@@ -52,8 +52,8 @@ async function run(
   }
 }
 
-function send(reply: FastifyReply, { status, headers, body }: RestAnswer): FastifyReply {
-  reply.code(status);
+function send(reply: FastifyReply, route: RestRoute, { status, headers, body }: RestAnswer): FastifyReply {
+  reply.code(status).headers(route.headers);
   if (headers) reply.headers(headers);
   if ((status === 429 || status === 503) && !reply.hasHeader('retry-after')) reply.header('retry-after', '2');
   if (body === undefined) return reply.send();

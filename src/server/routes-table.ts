@@ -25,5 +25,7 @@ export const serverRoutes: readonly ServerRoute[] = [
   { path: '/metrics', method: 'GET', audience: 'observer', isOfWorkers: true },
   { path: '/', method: 'GET', audience: 'everyone' },
   { path: '/graphiql', method: 'GET', audience: 'everyone' },
+  { path: '/docs', method: 'GET', audience: 'everyone' },
+  { path: '/openapi.json', method: 'GET', audience: 'everyone' },
   { path: '/assets/*', method: 'GET', audience: 'everyone' },
 ];

@@ -158,6 +158,33 @@ describe('Messages', () => {
   });
 });
 
+describe('messages.list', () => {
+  it("a message's metadata key data_<url> replaces that url in its content; reactions are shown", async () => {
+    const url = 'https://files.example.com/a.b/picture.png';
+    const content = { type: 'image', url, list: [`see ${url}`], other: 'https://files.example.com' };
+    const conversation = await app.make.conversation({
+      messages: [
+        { source_message_id: 'with-picture', content },
+        { source_message_id: 'plain', content: 'x', sent_at: 5 },
+      ],
+    });
+    const copy = 'https://copies.example.com/1?$&';
+    await app.make.webhook(conversation.source, {
+      metadata: [
+        {
+          namespace: 'message',
+          source_id: 'with-picture',
+          metadata: { [`data_${url}`]: copy, reaction: { emoji: '🙂' } },
+        },
+      ],
+    });
+    const { body } = await app.rest('messages.list', { conversation_id: conversation.id }, agent);
+    const shown = body.data.find((one: Json) => one.content.type === 'image');
+    expect(shown.content).toEqual({ ...content, url: copy, list: [`see ${copy}`] });
+    expect(shown.metadata.reaction).toEqual({ emoji: '🙂' });
+  });
+});
+
 describe('Metadata', () => {
   const upsert = (subject: string, id: string, data: Json) => app.rest('metadata.upsert', { subject, id, data }, agent);
 
@@ -215,28 +242,46 @@ describe('Channels', () => {
 
   it('any channels.<x>.disconnect takes any channel id: 204, and again', async () => {
     const { id: channel_id } = await app.make.channel(await app.make.source());
-    for (const name of ['channels.facebook.disconnect', 'channels.twilio.sms.disconnect']) {
+    for (const name of [
+      'channels.facebook.disconnect',
+      'channels.instagram.disconnect',
+      'channels.twilio.sms.disconnect',
+      'channels.twilio.whatsapp.disconnect',
+      'channels.email.disconnect',
+      'channels.fcm.disconnect',
+      'channels.apns.disconnect',
+      'channels.webpush.disconnect',
+      'channels.webchat.disconnect',
+    ]) {
       const { status, text } = await app.rest(name, { channel_id }, admin);
       expect([status, text]).toEqual([204, '']);
+      expect(await statusOf(name, { channel_id: unknownId }, admin)).toBe(404);
     }
     expect((await app.rest('channels.info', { channel_id }, agent)).body.connected).toBe(false);
-    expect(await statusOf('channels.webchat.disconnect', { channel_id: unknownId }, admin)).toBe(404);
   });
 
   const forms: [name: string, fields: Json, sourceChannelId: string][] = [
-    ['facebook', { page_id: 'p-1', page_token: 'canary' }, 'p-1'],
-    ['instagram', { page_id: 'p-1', account_id: 'a-1', page_token: 'canary' }, 'a-1'],
-    ['twilio.sms', { phone_number: '+49 30 901820', name: 'Phone', auth_token: 'canary' }, '+4930901820'],
-    ['twilio.whatsapp', { phone_number: '+4930901820', name: 'Phone' }, 'whatsapp:+4930901820'],
-    ['email', { address: ' Desk@Example.com', name: 'Desk', smtp_url: 'canary' }, 'desk@example.com'],
-    ['fcm', { project_id: 'shop', service_account: 'canary', name: 'Shop' }, 'shop'],
-    ['apns', { topic: 'com.example', team_id: 't', key_id: 'k', key: 'canary', sandbox: true }, 'com.example'],
-    ['webpush', { name: 'Shop', contact: 'mailto:desk@example.com' }, 'Shop'],
-    ['webchat', { name: 'Site', allowed_origins: ['https://shop.example'] }, 'Site'],
+    ['channels.facebook.connect', { page_id: 'p-1', page_token: 'canary' }, 'p-1'],
+    ['channels.instagram.connect', { page_id: 'p-1', account_id: 'a-1', page_token: 'canary' }, 'a-1'],
+    [
+      'channels.twilio.sms.connect',
+      { phone_number: '+49 30 901820', name: 'Phone', auth_token: 'canary' },
+      '+4930901820',
+    ],
+    ['channels.twilio.whatsapp.connect', { phone_number: '+4930901820', name: 'Phone' }, 'whatsapp:+4930901820'],
+    ['channels.email.connect', { address: ' Desk@Example.com', name: 'Desk', smtp_url: 'canary' }, 'desk@example.com'],
+    ['channels.fcm.connect', { project_id: 'shop', service_account: 'canary', name: 'Shop' }, 'shop'],
+    [
+      'channels.apns.connect',
+      { topic: 'com.example', team_id: 't', key_id: 'k', key: 'canary', sandbox: true },
+      'com.example',
+    ],
+    ['channels.webpush.connect', { name: 'Shop', contact: 'mailto:desk@example.com' }, 'Shop'],
+    ['channels.webchat.connect', { name: 'Site', allowed_origins: ['https://shop.example'] }, 'Site'],
   ];
 
-  it.each(forms)('channels.%s.connect fills in the form of its vendor', async (name, fields, sourceChannelId) => {
-    const path = `channels.${name}.connect`;
+  it.each(forms)('%s fills in the form of its vendor', async (path, fields, sourceChannelId) => {
+    const name = path.replace(/^channels\.|\.connect$/g, '');
     const refused = await app.rest(path, fields, admin);
     expect([refused.status, refused.body]).toEqual([400, { message: `source ${name} not implemented` }]);
     await app.make.source({ sourceId: name });

@@ -248,6 +248,38 @@ describe('Users', () => {
     expect((await call('users.invite', { email: 'no address' }, admin)).status).toBe(400);
   });
 
+  it('invitations are closed with SIGNUP_MODE closed, and taken with invite', async () => {
+    const { database } = app;
+    const closed = await startApp({ database, settings: { signupMode: 'closed' } });
+    const by = await closed.make.user({ role: 'ADMIN' });
+    expect((await closed.rest('users.invite', { email: 'late@example.com' }, by)).status).toBe(403);
+    const person = { id: 'x', first_name: 'Ada', last_name: 'Lovelace', password: 'the_answer' };
+    expect((await closed.rest('users.accept-invitation', person)).status).toBe(403);
+    const invite = await startApp({ database, settings: { signupMode: 'invite' } });
+    const { body } = await invite.rest(
+      'users.invite',
+      { email: 'late@example.com' },
+      await invite.make.user({ role: 'ADMIN' }),
+    );
+    expect((await invite.rest('users.accept-invitation', { ...person, id: body.id })).status).toBe(200);
+  });
+
+  it('an invitation stands though its mail cannot be sent; past 100 mails under way no more are taken', async () => {
+    const sent: { resolve(): void; reject(error: Error): void }[] = [];
+    const mailer = { send: () => new Promise<void>((resolve, reject) => void sent.push({ resolve, reject })) };
+    const slow = await startApp({ mailer });
+    const by = await slow.make.admin();
+    const invite = (turn: number) => slow.rest('users.invite', { email: `person-${turn}@example.com` }, by);
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, turn) => invite(turn)));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201]));
+    const { status, headers } = await invite(100);
+    expect([status, Number(headers.get('retry-after')) > 0]).toEqual([503, true]);
+    for (const { reject } of sent) reject(new Error('no mail today'));
+    await until(async () => slow.logged.some((line) => line.includes('the mail of an invitation could not be sent')));
+    expect((await invite(100)).status).toBe(201);
+    for (const { resolve } of sent) resolve();
+  });
+
   const setRole = 'mutation ($input: SetUserRoleInput!) { setUserRole(input: $input) { changed user { role } } }';
   const setActive =
     'mutation ($input: SetUserActiveInput!) { setUserActive(input: $input) { changed user { active } } }';

@@ -51,7 +51,7 @@ export function messagePayload(message: MessageData, place: MessagePlace) {
   const state = states[message.deliveryState];
   return {
     id: message.legacyId,
-    content: contentPayload(message.raw),
+    content: contentPayload(withResolved(message.raw, message.metadata)),
     state,
     delivery_state: state,
     sender_type: senderTypes[message.senderType],
@@ -73,6 +73,30 @@ export const sentFields = `message { ${messageFields} conversation { legacyId so
 export function sentPayload({ sent: { message } }: SentData) {
   const { sourceId, legacyId: conversationId } = message.conversation;
   return messagePayload(message, { sourceId, conversationId });
+}
+
+const resolvedMark = 'data_';
+
+// A source that keeps a copy of a file tells its address in the metadata, under `data_<address in the content>`.
+function withResolved(raw: unknown, metadata: Record<string, unknown>): unknown {
+  const keys = Object.keys(metadata).filter((key) => key.startsWith(resolvedMark));
+  if (keys.length === 0) return raw;
+  const copies = keys.flatMap((key) => addressesIn(metadata[key], key.slice(resolvedMark.length)));
+  return replaced(raw, copies);
+}
+
+// Dots in a key nest, and addresses have some.
+function addressesIn(value: unknown, address: string): [address: string, copy: string][] {
+  if (typeof value === 'string') return address === '' ? [] : [[address, value]];
+  return Object.entries(objectOf(value)).flatMap(([key, inner]) => addressesIn(inner, `${address}.${key}`));
+}
+
+function replaced(value: unknown, copies: [address: string, copy: string][]): unknown {
+  if (typeof value === 'string')
+    return copies.reduce((text, [address, copy]) => text.replaceAll(address, () => copy), value);
+  if (Array.isArray(value)) return value.map((item) => replaced(item, copies));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, replaced(inner, copies)]));
 }
 
 // Older clients choose how to show a content by its type.
