@@ -86,8 +86,7 @@ function insert(counts: Count[]) {
 
 /** Who made a call how often. */
 export interface LegacyCallsOf extends LegacyRow {
-  /** `user`, `source` or `anonymous`. */
-  callerKind: string;
+  callerKind: 'USER' | 'SOURCE' | 'ANONYMOUS';
   /** E-mail address or name of the source; null where it is not known any more. */
   callerName: string | null;
   calls: number;
@@ -104,13 +103,13 @@ export async function listLegacyCalls(ctx: Ctx, { days }: { days: number }): Pro
   const found = await rows<{
     row_name: string;
     field: string;
-    kind: string;
+    kind: LegacyCallsOf['callerKind'];
     who: string | null;
     calls: number;
     last_at: number;
   }>(
     ctx.em,
-    sql`select row_name, max(field) field, split_part(caller, ' ', 1) kind,
+    sql`select row_name, max(field) field, upper(split_part(caller, ' ', 1)) kind,
           case when caller like 'user %' then max(u.email) else nullif(substr(caller, strpos(caller, ' ') + 1), caller) end who,
           sum(calls)::float8 calls, ${sql.raw(epochMs('max(last_at)'))} last_at
         from legacy_call left join user_account u on caller = 'user ' || u.id

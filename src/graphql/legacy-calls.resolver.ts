@@ -4,9 +4,9 @@ import type { GraphCtx } from './context.ts';
 import { DateTimeScalar } from './scalars.ts';
 
 enum CallerKind {
-  USER = 'user',
-  SOURCE = 'source',
-  ANONYMOUS = 'anonymous',
+  USER = 'USER',
+  SOURCE = 'SOURCE',
+  ANONYMOUS = 'ANONYMOUS',
 }
 registerEnumType(CallerKind, { name: 'CallerKind', description: 'What kind of token made a call.' });
 

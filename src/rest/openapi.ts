@@ -93,7 +93,8 @@ function operationOf(route: RestRoute): Json {
     operation.audiences.length === 1 && operation.audiences[0] === 'ADMIN' ? ' For administrators.' : '';
   const statuses = typeof row.status === 'function' ? [200, 202] : [row.status ?? 200];
   return {
-    operationId: path.slice(1),
+    // For makers of clients: a name that is one in each language.
+    operationId: path.slice(1).replaceAll(/[.-]/g, '_'),
     tags: [tagOf(route)],
     summary: operation.description,
     description: `Runs \`${operation.kind} ${operation.rootFields.join(', ')}\` of the GraphQL API.${forAdmins}`,

@@ -33,7 +33,7 @@ describeInBrowser('the REST docs', () => {
       await dialog.getByRole('button', { name: 'Apply credentials' }).first().click();
       await dialog.getByRole('button', { name: 'Close' }).first().click();
 
-      const call = page.locator('#operations-conversations-conversations\\.info');
+      const call = page.locator('#operations-conversations-conversations_info');
       await call.locator('.opblock-summary-control').click();
       const body = call.locator('textarea.body-param__text');
       expect(JSON.parse(await body.inputValue())).toEqual({
