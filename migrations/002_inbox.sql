@@ -10,6 +10,8 @@ alter table contact
   add column via jsonb not null default '{}',
   add column address jsonb not null default '{}';
 
+insert into counter (name, slot, value) select 'contacts', 0, count(*) from contact;
+
 create table message_template (
   id uuid primary key,
   source_id text not null,                   -- the name of the source: vendors' have no row
@@ -41,5 +43,6 @@ create table legacy_call (
 
 -- down
 drop table legacy_call, invitation, message_template;
+delete from counter where name = 'contacts';
 alter table contact drop column title, drop column gender, drop column timezone, drop column locale,
   drop column organization_name, drop column via, drop column address;

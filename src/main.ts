@@ -62,7 +62,7 @@ registerCleaner(olderThanDays('idempotency_record', 'created_at', 2));
 registerCleaner(olderThanDays('login_throttle', 'window_ends_at', 1));
 registerCleaner(olderThanDays('reset_token', 'expires_at', 1));
 registerCleaner(olderThanDays('invitation', 'expires_at', 1));
-registerCleaner(olderThanDays('legacy_call', 'last_at', 400));
+registerCleaner(olderThanDays('legacy_call', 'day', 400));
 
 const backgroundMs = 3_000;
 

@@ -60,7 +60,6 @@ function byName(calls: readonly Call[]): Call[][] {
 
 function callerOf({ callerKind, callerName }: Call): string {
   if (callerKind === 'ANONYMOUS') return 'nobody signed in';
-  if (callerKind === 'ANONYMOUS') return 'nobody signed in';
   return `${callerKind.toLowerCase()} ${callerName === null ? 'that is gone' : printable(callerName)}`;
 }
 

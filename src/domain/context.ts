@@ -105,7 +105,10 @@ export interface Sql {
 /** The groups of a transaction: sent in one write, each answered with the rows of its statements. */
 export interface Flights {
   send(statements: readonly Statement[]): Promise<unknown[][]>;
-  /** The last group, which takes the commit with it: what is wrong with its rows the statements must say themselves. */
+  /**
+   * The last group, which takes the commit with it: what is wrong with its rows the statements must say themselves. Its
+   * values are texts, numbers, booleans or null: one that the driver could not write would leave its statement out.
+   */
   sendLast(statements: readonly Statement[]): Promise<unknown[][]>;
 }
 

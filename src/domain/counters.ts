@@ -4,7 +4,7 @@ import type { Ctx } from './context.ts';
 import { rows } from './statement.ts';
 import type { Tx } from './transaction.ts';
 
-export type CounterName = 'conversations' | 'unread_messages';
+export type CounterName = 'contacts' | 'conversations' | 'unread_messages';
 
 /** Each total is the sum of this many rows, so that two writers seldom meet on one. */
 const slots = 16;
@@ -39,7 +39,7 @@ export async function readCounters(ctx: Ctx): Promise<Record<CounterName, number
     ctx.em,
     sql`select name, sum(value)::float8 total from counter group by name`,
   );
-  const totals: Record<CounterName, number> = { conversations: 0, unread_messages: 0 };
+  const totals: Record<CounterName, number> = { contacts: 0, conversations: 0, unread_messages: 0 };
   for (const { name, total } of found) totals[name] = total;
   return totals;
 }

@@ -6,7 +6,13 @@ import { currentEventCursor } from '../domain/events.ts';
 import type { Channel } from '../domain/messaging/channels/channel.entity.ts';
 import { findChannels, listChannelsOf } from '../domain/messaging/channels/channel.service.ts';
 import type { Contact } from '../domain/messaging/contacts/contact.entity.ts';
-import { findContactDetails, findContacts, type ShownContact } from '../domain/messaging/contacts/contact.service.ts';
+import {
+  type ConversationRef,
+  findContactDetails,
+  findContacts,
+  findConversationRefs,
+  type ShownContact,
+} from '../domain/messaging/contacts/contact.service.ts';
 import {
   type ConversationPage,
   findConversations,
@@ -31,6 +37,7 @@ export interface Loaders {
   channel: DataLoader<string, Channel | null>;
   contact: DataLoader<string, ShownContact | null>;
   contactDetails: DataLoader<string, Contact | null>;
+  conversationRefs: DataLoader<string, ConversationRef[]>;
   conversation: DataLoader<string, LoadedConversation | null>;
   message: DataLoader<string, Message | null>;
   tag: DataLoader<string, Tag | null>;
@@ -81,6 +88,9 @@ export function createLoaders(ctx: Ctx): Loaders {
     get contact() {
       tellRemembered();
       return loader('contact', findContacts);
+    },
+    get conversationRefs() {
+      return loader('conversation refs', findConversationRefs);
     },
     get contactDetails() {
       return loader('contact details', findContactDetails);

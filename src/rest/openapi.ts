@@ -71,14 +71,42 @@ const retryAfter = { headers: { 'Retry-After': { schema: { type: 'integer' }, de
 const faultResponses: Record<string, Json> = {
   BadRequest: fault('The body is not what the call takes; the message says what would be right.'),
   Forbidden: fault('The token is missing or not valid (then without a body), or may not do this.'),
+  Unauthenticated: { description: 'E-mail or password is wrong, or the e-mail has an account already.' },
   NotFound: fault('There is nothing with this id.'),
+  Conflict: fault('It is there already, or its state does not allow this.'),
+  Mismatch: fault('The Idempotency-Key was used with another body.'),
   TooLarge: fault('The body is too large.'),
   WrongType: fault('The body is not sent as application/json.'),
   TooMany: fault('Too many in a short time.', retryAfter),
   Unavailable: fault('The database is away or too much waits. The same call may pass later.', retryAfter),
 };
 
-const faultsOfAll = { 400: 'BadRequest', 403: 'Forbidden', 413: 'TooLarge', 415: 'WrongType', 503: 'Unavailable' };
+const namesOfFaults: Record<number, string> = {
+  400: 'BadRequest',
+  401: 'Unauthenticated',
+  403: 'Forbidden',
+  404: 'NotFound',
+  409: 'Conflict',
+  413: 'TooLarge',
+  415: 'WrongType',
+  422: 'Mismatch',
+  429: 'TooMany',
+  503: 'Unavailable',
+};
+
+/** What a row may answer beside what all of them may. */
+function faultsOf({ row, operation }: RestRoute): number[] {
+  const own = Object.values(row.errors ?? {});
+  const namesSomething = Object.keys(shapeOf(row.in)).some((field) => field === 'id' || field.endsWith('_id'));
+  const unknown = namesSomething ? (row.errors?.NOT_FOUND ?? 404) : 400;
+  const throttled = operation.audiences.includes('anonymous') ? [429] : [];
+  return [...new Set([400, 403, 413, 415, 503, unknown, ...throttled, ...own, ...(row.faults ?? [])])].sort();
+}
+
+function shapeOf(schema: z.ZodType): Json {
+  const { properties } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+  return properties ?? {};
+}
 
 /** `conversations` of `/conversations.list`. */
 function tagOf({ path }: RestRoute): string {
@@ -112,7 +140,7 @@ function operationOf(route: RestRoute): Json {
     responses: {
       ...Object.fromEntries(statuses.map((status) => [status, goodAnswer(route)])),
       ...Object.fromEntries(
-        Object.entries(faultsOfAll).map(([status, name]) => [status, { $ref: `#/components/responses/${name}` }]),
+        faultsOf(route).map((status) => [status, { $ref: `#/components/responses/${namesOfFaults[status]}` }]),
       ),
     },
   };

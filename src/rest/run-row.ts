@@ -44,6 +44,8 @@ export interface Row<In extends Variables = Variables, Data = never> {
   out?(data: Data, variables: In): unknown;
   /** Statuses where the contract differs from the table in errors.ts. */
   errors?: Partial<Record<ErrorCode, number>>;
+  /** Statuses beside those of all rows that the description tells of. */
+  faults?: number[];
   /** Names of the body's fields for what the operation's faults call otherwise. */
   renames?: Record<string, string>;
   /** Default 100 kB. */

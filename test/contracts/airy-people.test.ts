@@ -229,6 +229,7 @@ describe('Users', () => {
     const { body } = both.find(({ status }) => status === 200)!;
     expect(body).toEqual({
       id: expect.any(String),
+      email,
       first_name: 'Ada',
       last_name: 'Lovelace',
       token: expect.any(String),

@@ -36,6 +36,7 @@ type Given = Record<string, string | boolean | string[] | null | undefined>;
 
 /** The form of one vendor: what names the channel on its side, and all else that is not shown as its settings. */
 function connectOf(sourceId: string, fields: z.ZodRawShape, sourceChannelIdOf: (given: Given) => string): Row {
+  const [naming] = Object.keys(fields);
   return row({
     runs: connectChannel,
     in: z.object(fields).transform((body) => {
@@ -48,6 +49,11 @@ function connectOf(sourceId: string, fields: z.ZodRawShape, sourceChannelIdOf: (
       );
       return { input: defined({ sourceId, sourceChannelId: sourceChannelIdOf(given), name, imageUrl, settings }) };
     }),
+    // What names the channel stands first.
+    renames: {
+      sourceChannelId: naming!,
+      ...Object.fromEntries(Object.keys(fields).map((name) => [`settings.${name}`, name])),
+    },
     answer: answers.channel,
     out: connectedPayload,
   });
@@ -67,7 +73,7 @@ const vendors: Record<string, Row> = {
   facebook: connectOf('facebook', { page_id: text, page_token: text, ...withName }, field('page_id')),
   instagram: connectOf(
     'instagram',
-    { page_id: text, account_id: text, page_token: text, ...withName },
+    { account_id: text, page_id: text, page_token: text, ...withName },
     field('account_id'),
   ),
   'twilio.sms': connectOf('twilio.sms', twilio, phoneNumber),
@@ -83,10 +89,10 @@ const vendors: Record<string, Row> = {
     { topic: text, team_id: text, key_id: text, key: text, sandbox: z.boolean().nullish(), ...withName },
     field('topic'),
   ),
-  webpush: connectOf('webpush', { contact: text, ...withName, name: text }, field('name')),
+  webpush: connectOf('webpush', { name: text, contact: text, image_url: optionalText }, field('name')),
   webchat: connectOf(
     'webchat',
-    { ...withName, name: text, allowed_origins: z.array(z.string()).nullish() },
+    { name: text, image_url: optionalText, allowed_origins: z.array(z.string()).nullish() },
     field('name'),
   ),
 };

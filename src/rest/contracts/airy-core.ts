@@ -165,6 +165,7 @@ export const airyCore: Record<string, Row> = {
 
   'messages.send': row({
     runs: `mutation ($input: SendMessageInput!) { sent: sendMessage(input: $input) { ${sentFields} } }`,
+    faults: [413, 422],
     in: z
       .object({
         conversation_id: id.nullish(),
@@ -203,6 +204,7 @@ export const airyCore: Record<string, Row> = {
 
   'messages.resend': row({
     runs: `mutation ($input: MessageInput!) { sent: retryMessage(input: $input) { ${sentFields} } }`,
+    faults: [409],
     in: z.object({ message_id: id }).transform((body) => ({ input: { messageId: body.message_id } })),
     answer: answers.message,
     out: sentPayload,

@@ -16,7 +16,7 @@ import {
   pageVariables,
   text,
 } from './airy.inputs.ts';
-import { sessionFields, sessionPayload } from './airy.payloads.ts';
+import { type SessionData, sessionFields, sessionPayload } from './airy.payloads.ts';
 import {
   type ClientConfigData,
   type ContactDetailsData,
@@ -222,6 +222,7 @@ export const airyPeople: Record<string, Row> = {
   'users.invite': row({
     runs: 'mutation ($input: InviteUserInput!) { invited: inviteUser(input: $input) { invitationId } }',
     status: 201,
+    faults: [409],
     in: z.object({ email: text }).transform((input) => ({ input })),
     answer: answers.invitation,
     out: ({ invited }: { invited: { invitationId: string } }) => ({ id: invited.invitationId }),
@@ -237,8 +238,8 @@ export const airyPeople: Record<string, Row> = {
         password: body.password,
       },
     })),
-    answer: answers.session,
-    out: sessionPayload,
+    answer: answers.acceptedInvitation,
+    out: (data: SessionData) => ({ ...sessionPayload(data), email: data.session.user.email }),
     // As users.signup: the e-mail got an account meanwhile.
     errors: { CONFLICT: 401 },
   }),

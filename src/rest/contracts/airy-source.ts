@@ -107,6 +107,7 @@ interface IngestData {
 export const airySource: Record<string, Row> = {
   'sources.create': row({
     runs: `mutation ($input: CreateSourceInput!) { createSource(input: $input) { token signingSecret source { ${sourceFields} } } }`,
+    faults: [409],
     in: sourceInput,
     answer: answers.sourceWithSecrets,
     out: ({ createSource: made }: { createSource: { token: string; signingSecret: string; source: SourceData } }) => ({

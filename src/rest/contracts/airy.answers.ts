@@ -34,7 +34,9 @@ function page<Item extends z.ZodType>(item: Item, more: z.ZodRawShape = {}) {
 
 const list = <Item extends z.ZodType>(item: Item) => z.strictObject({ data: z.array(item) });
 
-export const session = z.strictObject({ id: uuid, first_name: text, last_name: text, token: text });
+const sessionShape = { id: uuid, first_name: text, last_name: text, token: text };
+export const session = z.strictObject(sessionShape);
+export const acceptedInvitation = z.strictObject({ ...sessionShape, email: text });
 
 export const message = z.strictObject({
   id: uuid,

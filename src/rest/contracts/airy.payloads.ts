@@ -256,7 +256,7 @@ export function tagPayload({ legacyId, name, color }: TagData) {
 }
 
 export interface SessionData {
-  session: { token: string; user: { legacyId: string; firstName: string; lastName: string } };
+  session: { token: string; user: { legacyId: string; email: string; firstName: string; lastName: string } };
 }
 
 export const sessionPayload = ({ session: { token, user } }: SessionData) => ({
@@ -266,4 +266,4 @@ export const sessionPayload = ({ session: { token, user } }: SessionData) => ({
   token,
 });
 
-export const sessionFields = 'token user { legacyId firstName lastName }';
+export const sessionFields = 'token user { legacyId email firstName lastName }';

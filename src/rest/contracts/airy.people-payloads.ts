@@ -22,14 +22,14 @@ export interface ContactDetailsData {
     state: string | null;
     country: string | null;
   } | null;
-  conversations: { nodes: { legacyId: string; sourceId: string }[] };
+  conversationRefs: { legacyId: string; sourceId: string }[];
 }
 
 /** Selection of a contact, with the conversations that were last active. */
 export const contactDetailsFields = `
   legacyId displayName isNamed avatarUrl title firstName lastName timezone locale gender organizationName via
   address { organizationName addressLine1 addressLine2 postcode city state country }
-  conversations(first: 100) { nodes { legacyId sourceId } }`;
+  conversationRefs { legacyId sourceId }`;
 
 export function contactDetailsPayload(contact: ContactDetailsData) {
   const { address } = contact;
@@ -54,9 +54,7 @@ export function contactDetailsPayload(contact: ContactDetailsData) {
       state: address?.state ?? null,
       country: address?.country ?? null,
     },
-    conversations: Object.fromEntries(
-      contact.conversations.nodes.map(({ legacyId, sourceId }) => [legacyId, sourceId]),
-    ),
+    conversations: Object.fromEntries(contact.conversationRefs.map(({ legacyId, sourceId }) => [legacyId, sourceId])),
   };
 }
 

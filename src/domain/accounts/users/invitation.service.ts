@@ -38,12 +38,13 @@ export async function inviteUser(ctx: Ctx, input: { email: string; role?: Role |
   if (ctx.core.background.size >= mostMails) throw new Unavailable();
   const id = randomBytes(32).toString('base64url');
   await transaction(ctx, async (tx) => {
-    await rows(tx.em, sql`delete from invitation where email_key = ${key}`);
     await rows(
       tx.em,
       sql`insert into invitation (id_hash, email, email_key, role, expires_at) values (
             ${sha256Hex(id)}, ${email}, ${key}, ${input.role ?? ctx.core.settings.signupRole},
-            now() + make_interval(days => ${daysToAccept}::int))`,
+            now() + make_interval(days => ${daysToAccept}::int))
+          on conflict (email_key) do update set id_hash = excluded.id_hash, email = excluded.email, role = excluded.role,
+            expires_at = excluded.expires_at, created_at = now()`,
     );
   });
   const work = mail(ctx, email, id).catch((error: unknown) => {

@@ -44,8 +44,14 @@ export async function listUsers(
     },
     { orderBy: { createdAt: direction, id: direction }, limit: window.limit + 1, offset },
   );
-  const isInside = place !== undefined && !(place.kind === 'offset' && offset === 0);
+  const isInside = key && place?.kind === 'id' ? await hasOlder(ctx, key) : key !== undefined || offset > 0;
   return { ...toPage(window, found, isInside), total: () => ctx.em.count(UserAccount, { active: true }) };
+}
+
+/** Whether there are people before the one that a page begins with. */
+async function hasOlder(ctx: Ctx, { at, id }: { at: Date; id: string }): Promise<boolean> {
+  const before = { active: true, $or: [{ createdAt: { $lt: at } }, { createdAt: at, id: { $lt: id } }] };
+  return (await ctx.em.count(UserAccount, before)) > 0;
 }
 
 async function userPlace(ctx: Ctx, place: Exclude<Place, { kind: 'offset' }>): Promise<{ at: Date; id: string }> {

@@ -2,7 +2,7 @@ import { LockMode } from '@mikro-orm/core';
 import { sql } from 'kysely';
 import { allow, sourceOf } from '../../access.ts';
 import type { Ctx } from '../../context.ts';
-import { type Fault, Forbidden, InvalidInput, NotFound } from '../../errors.ts';
+import { type Fault, Forbidden, InvalidInput, NotFound, Unauthenticated } from '../../errors.ts';
 import { appendEvents } from '../../events.ts';
 import { isUuid, sourceThingId } from '../../ids.ts';
 import { encryptSecret } from '../../secrets.ts';
@@ -76,17 +76,23 @@ export async function connectChannel(ctx: Ctx, input: NewChannel): Promise<Chann
   const source = await findLiveSource(ctx, input.sourceId);
   if (!source) throw notImplemented(input.sourceId);
   const { sourceChannelId, name, imageUrl, settings } = input;
-  return connect(
-    ctx,
-    { sourceId: source.id, sourceName: source.sourceId },
-    {
-      sourceChannelId,
-      name,
-      imageUrl,
-      credentials: settings ?? {},
-      paths: { credentials: 'settings', imageUrl: 'imageUrl' },
-    },
-  );
+  try {
+    return await connect(
+      ctx,
+      { sourceId: source.id, sourceName: source.sourceId },
+      {
+        sourceChannelId,
+        name,
+        imageUrl,
+        // Left out: those that are stored stay. Null clears.
+        credentials: settings === undefined ? undefined : (settings ?? {}),
+        paths: { credentials: 'settings', imageUrl: 'imageUrl' },
+      },
+    );
+  } catch (error) {
+    // Deleted meanwhile; the caller's own token is as good as before.
+    throw error instanceof Unauthenticated ? notImplemented(input.sourceId) : error;
+  }
 }
 
 /** What could be connected with these credentials; only vendors can be asked. @throws InvalidInput no such source */
@@ -141,7 +147,8 @@ interface Connecting {
   name?: string | null;
   /** Left out: as it was. */
   imageUrl?: unknown;
-  credentials: Record<string, unknown>;
+  /** Left out: as they were. */
+  credentials?: Record<string, unknown>;
   /** Left out: as it was. */
   metadata?: Record<string, unknown>;
   /** What faults call them. */
@@ -158,7 +165,7 @@ async function connect(
   return transaction(ctx, async (tx) => {
     // One at a time for a source, and none beside its deletion.
     await lockLiveSource(tx, source.sourceId);
-    const before = await tx.em.findOne(Channel, { id });
+    const before = await tx.em.findOne(Channel, { id }, { lockMode: LockMode.PESSIMISTIC_WRITE });
     if (before && before.source !== source.sourceId) {
       throw new InvalidInput('sourceChannelId', 'belongs to another source');
     }
@@ -183,7 +190,7 @@ async function connect(
     channel.connected = true;
     channel.updatedAt = tx.now();
     await tx.em.flush();
-    await keepCredentials(tx, id, input.credentials);
+    if (input.credentials) await keepCredentials(tx, id, input.credentials);
     await appendEvents(tx, [channelEvent(id)]);
     return { channel, changed };
   });
@@ -212,7 +219,7 @@ function notedByPeople(metadata: Record<string, unknown>): Record<string, unknow
   return Object.fromEntries(Object.entries(metadata).filter(([key]) => key === 'public' || key === 'user_data'));
 }
 
-function check({ sourceChannelId, name, imageUrl, credentials, metadata = {}, paths }: Connecting): void {
+function check({ sourceChannelId, name, imageUrl, credentials = {}, metadata = {}, paths }: Connecting): void {
   const faults: Fault[] = [];
   if (sourceChannelId.length < 1 || sourceChannelId.length > longestId || !isStorableText(sourceChannelId)) {
     faults.push({ path: 'sourceChannelId', message: `must be 1 to ${longestId} characters` });

@@ -1,12 +1,14 @@
-import { sql } from 'kysely';
+import { LockMode } from '@mikro-orm/core';
+import { type RawBuilder, sql } from 'kysely';
 import { allow } from '../../access.ts';
 import type { Ctx } from '../../context.ts';
+import { moveCounters } from '../../counters.ts';
 import { type Fault, InvalidInput, NotFound } from '../../errors.ts';
-import { appendEvents, lockConversations } from '../../events.ts';
+import { appendEvents } from '../../events.ts';
 import { newId } from '../../ids.ts';
 import { rows } from '../../statement.ts';
 import { isOneLine, isWebAddress } from '../../text.ts';
-import { type Tx, transaction } from '../../transaction.ts';
+import { Overtaken, type Tx, transaction } from '../../transaction.ts';
 import { contactNaming } from '../metadata/metadata.service.ts';
 import { Contact } from './contact.entity.ts';
 
@@ -37,9 +39,11 @@ export async function createContact(ctx: Ctx, fields: ContactFields): Promise<Co
   allow(ctx, 'createContact');
   check(fields, '', { isNew: true });
   return transaction(ctx, async (tx) => {
+    await lockLinks(tx, [{ fields, path: '' }]);
     const contact = insert(tx, fields);
     await tx.em.flush();
-    await linkConversations(tx, [{ contact, fields, path: '' }]);
+    await linkConversations(tx, [{ contact, fields }]);
+    await moveCounters(tx, { contacts: 1 });
     return contact;
   });
 }
@@ -48,13 +52,15 @@ export async function createContact(ctx: Ctx, fields: ContactFields): Promise<Co
 export async function importContacts(ctx: Ctx, given: readonly ContactFields[]): Promise<Contact[]> {
   allow(ctx, 'importContacts');
   if (given.length > mostImported) throw new InvalidInput('contacts', `must be at most ${mostImported}`);
-  const paths = given.map((_, index) => `contacts[${index}].`);
-  const faults = given.flatMap((fields, index) => faultsOf(fields, paths[index]!, { isNew: true }));
+  const parts = given.map((fields, index) => ({ fields, path: `contacts[${index}].` }));
+  const faults = parts.flatMap(({ fields, path }) => faultsOf(fields, path, { isNew: true }));
   if (faults.length > 0) throw new InvalidInput(faults);
   return transaction(ctx, async (tx) => {
-    const made = given.map((fields, index) => ({ contact: insert(tx, fields), fields, path: paths[index]! }));
+    await lockLinks(tx, parts);
+    const made = given.map((fields) => ({ contact: insert(tx, fields), fields }));
     await tx.em.flush();
     await linkConversations(tx, made);
+    await moveCounters(tx, { contacts: made.length });
     return made.map(({ contact }) => contact);
   });
 }
@@ -67,12 +73,12 @@ export async function updateContact(
   allow(ctx, 'updateContact');
   check(fields, '', { isNew: false });
   return transaction(ctx, async (tx) => {
-    await rows(tx.em, sql`select 1 from contact where id = ${contactId}::uuid for no key update`);
-    const contact = await tx.em.findOne(Contact, { id: contactId });
+    await lockLinks(tx, [{ fields, path: '' }]);
+    const contact = await tx.em.findOne(Contact, { id: contactId }, { lockMode: LockMode.PESSIMISTIC_WRITE });
     if (!contact) throw new NotFound('contact', contactId);
     assign(contact, fields);
     await tx.em.flush();
-    await linkConversations(tx, [{ contact, fields, path: '' }]);
+    await linkConversations(tx, [{ contact, fields }]);
     return contact;
   });
 }
@@ -165,23 +171,21 @@ function faultsOf(fields: ContactFields, path: string, { isNew }: { isNew: boole
   return faults;
 }
 
-interface Linking {
-  contact: Contact;
+interface Part {
   fields: ContactFields;
   path: string;
 }
 
-// A conversation that is given to a contact takes along who writes in it: what they say next is the contact's too.
-async function linkConversations(tx: Tx, linkings: readonly Linking[]): Promise<void> {
-  const links = linkings.flatMap(({ contact, fields, path }) =>
-    (fields.conversationIds ?? []).map((conversationId) => ({ conversationId, contactId: contact.id, path })),
+// First statement of a change that links: an ingest has these locks before it touches a contact, too.
+async function lockLinks(tx: Tx, parts: readonly Part[]): Promise<void> {
+  const links = parts.flatMap(({ fields, path }) =>
+    (fields.conversationIds ?? []).map((conversationId) => ({ conversationId, path })),
   );
   if (links.length === 0) return;
-  const ids = links.map(({ conversationId }) => conversationId);
-  await lockConversations(tx, ids);
-  const found = await rows<{ id: string }>(
+  const found = await rows<{ id: string; source: string }>(
     tx.em,
-    sql`select id::text from conversation where id = any(${ids}::uuid[])`,
+    sql`select id::text, source::text from conversation
+        where id = any(${links.map(({ conversationId }) => conversationId)}::uuid[])`,
   );
   const known = new Set(found.map(({ id }) => id));
   const unknown = links.filter(({ conversationId }) => !known.has(conversationId));
@@ -193,11 +197,46 @@ async function linkConversations(tx: Tx, linkings: readonly Linking[]): Promise<
       })),
     );
   }
+  await rows(
+    tx.em,
+    locksAlone(
+      found.map(({ source }) => source),
+      [...known],
+    ),
+  );
+}
+
+/** The sources, so that no ingest is about to use a contact of theirs, and then the conversations; in the order of an ingest. */
+function locksAlone(sources: readonly string[], conversationIds: readonly string[]): RawBuilder<unknown> {
+  return sql`select pg_advisory_xact_lock(class, key) from (
+        select class, key from (
+          select 8 class, hashtext(s) key from unnest(${[...sources]}::text[]) s
+          union all
+          select 7, hashtext(c::text) & 1023 from unnest(${[...conversationIds]}::uuid[]) c) wanted
+        group by class, key order by class desc, key) locks`;
+}
+
+interface Linking {
+  contact: Contact;
+  fields: ContactFields;
+}
+
+// A conversation that is given to a contact takes along who writes in it: what they say next is the contact's too.
+// Where several people write to the source as the one contact of before, it is not known which of them it was.
+async function linkConversations(tx: Tx, linkings: readonly Linking[]): Promise<void> {
+  const links = linkings.flatMap(({ contact, fields }) =>
+    (fields.conversationIds ?? []).map((conversationId) => ({ conversationId, contactId: contact.id })),
+  );
+  if (links.length === 0) return;
+  const ids = links.map(({ conversationId }) => conversationId);
   const pairs = sql`unnest(${ids}::uuid[], ${links.map(({ contactId }) => contactId)}::uuid[]) l(id, contact_id)`;
   await rows(
     tx.em,
     sql`update contact_identity i set contact_id = l.contact_id from ${pairs} join conversation c on c.id = l.id
-        where i.source = c.source and i.contact_id = c.contact_id and i.contact_id <> l.contact_id`,
+        where i.source = c.source and i.contact_id = c.contact_id and i.contact_id <> l.contact_id
+          and ((select count(*) from contact_identity j where j.contact_id = i.contact_id and j.source = i.source) = 1
+            or not exists (select 1 from conversation o
+              where o.contact_id = i.contact_id and o.source = i.source and o.id <> all(${ids}::uuid[])))`,
   );
   const moved = await rows<{ id: string }>(
     tx.em,
@@ -214,25 +253,50 @@ async function linkConversations(tx: Tx, linkings: readonly Linking[]): Promise<
 export async function deleteContact(ctx: Ctx, { contactId }: { contactId: string }): Promise<void> {
   allow(ctx, 'deleteContact');
   await transaction(ctx, async (tx) => {
-    // Alone with its sources: an ingest beside us may be about to use it. Then its conversations, as everywhere.
+    const before = await placesOf(tx, contactId);
     await rows(
       tx.em,
-      sql`select pg_advisory_xact_lock(8, k) from (
-            select distinct hashtext(source::text) k from contact_identity where contact_id = ${contactId}::uuid
-            order by 1) s`,
+      locksAlone(
+        before.map(({ source }) => source),
+        before.flatMap(({ id }) => id ?? []),
+      ),
     );
-    const ids = (
-      await rows<{ id: string }>(tx.em, sql`select id::text from conversation where contact_id = ${contactId}::uuid`)
-    ).map(({ id }) => id);
-    await lockConversations(tx, ids);
-    await rows(
+    const contact = await tx.em.findOne(Contact, { id: contactId }, { lockMode: LockMode.PESSIMISTIC_WRITE });
+    if (!contact) throw new NotFound('contact', contactId);
+    const locked = new Set(before.map(placeKey));
+    if ((await placesOf(tx, contactId)).some((place) => !locked.has(placeKey(place)))) {
+      throw new Overtaken('a conversation came to the contact meanwhile');
+    }
+    // Its name goes too: else the next contact of the conversation would get it.
+    const freed = await rows<{ id: string }>(
       tx.em,
-      sql`update conversation set contact_id = null, updated_at = now() where contact_id = ${contactId}::uuid`,
+      sql`update conversation set contact_id = null, metadata = metadata - 'contact', updated_at = now()
+          where contact_id = ${contactId}::uuid returning id::text`,
     );
     await rows(tx.em, sql`delete from contact_identity where contact_id = ${contactId}::uuid`);
-    if ((await tx.em.nativeDelete(Contact, { id: contactId })) === 0) throw new NotFound('contact', contactId);
-    await tellChanged(tx, ids);
+    await tx.em.nativeDelete(Contact, { id: contactId });
+    await moveCounters(tx, { contacts: -1 });
+    await tellChanged(
+      tx,
+      freed.map(({ id }) => id),
+    );
   });
+}
+
+interface ContactPlace {
+  source: string;
+  /** A conversation; null for an identity. */
+  id: string | null;
+}
+
+const placeKey = ({ source, id }: ContactPlace): string => `${source} ${id}`;
+
+function placesOf(tx: Tx, contactId: string): Promise<ContactPlace[]> {
+  return rows(
+    tx.em,
+    sql`select source::text, id::text from conversation where contact_id = ${contactId}::uuid
+        union all select source::text, null from contact_identity where contact_id = ${contactId}::uuid`,
+  );
 }
 
 async function tellChanged(tx: Tx, conversationIds: readonly string[]): Promise<void> {

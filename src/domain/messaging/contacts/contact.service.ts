@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { allow } from '../../access.ts';
 import type { Ctx } from '../../context.ts';
+import { readCounters } from '../../counters.ts';
 import { InvalidInput } from '../../errors.ts';
 import { isUuid } from '../../ids.ts';
 import { inOrderOf } from '../../in-order.ts';
@@ -39,7 +40,7 @@ export async function findContacts(ctx: Ctx, ids: readonly string[]): Promise<(S
 
 /** Fields of a contact that lists of conversations do not show. In the order of `ids`; the caller has checked the rights. */
 export async function findContactDetails(ctx: Ctx, ids: readonly string[]): Promise<(Contact | null)[]> {
-  return inOrderOf(ids, await ctx.em.find(Contact, { id: { $in: [...ids] } }));
+  return inOrderOf(ids, await ctx.em.find(Contact, { id: { $in: [...ids] } }, { refresh: true }));
 }
 
 /** All contacts by page, the newest first. */
@@ -60,18 +61,27 @@ export async function listContacts(
     sql<ContactColumns>`select ${contactColumns} from contact p where ${behind}
         order by p.id ${direction} limit ${sql.lit(window.limit + 1)} offset ${offset}::int`,
   );
-  const isInside = place !== undefined && !(place.kind === 'offset' && offset === 0);
+  const isInside =
+    place !== undefined && (place.kind === 'id' ? await hasNewer(ctx, place) : place.kind === 'key' || offset > 0);
   return {
     ...toPage(
       window,
       found.map((row) => toContact(row)!),
       isInside,
     ),
-    async total() {
-      const [row] = await readRows<{ count: number }>(ctx, sql`select count(*)::int count from contact`);
-      return row!.count;
-    },
+    total: async () => (await readCounters(ctx)).contacts,
   };
+}
+
+/** Whether there are contacts before the one that a page begins with. */
+async function hasNewer(ctx: Ctx, { id, path }: Extract<Place, { kind: 'id' }>): Promise<boolean> {
+  const [probe] = await readRows<{ known: boolean; newer: boolean }>(
+    ctx,
+    sql`select exists (select 1 from contact where id = ${id}::uuid) known,
+          exists (select 1 from contact where id > ${id}::uuid) newer`,
+  );
+  if (!probe?.known) throw unknownCursor(path);
+  return probe.newer;
 }
 
 function contactPlace(place: Exclude<Place, { kind: 'offset' }>): string {
@@ -98,4 +108,29 @@ export async function findContact(
     : sql`p.id = (select contact_id from conversation where id = ${conversationId}::uuid)`;
   const [found] = await readRows(ctx, sql<ContactColumns>`select ${contactColumns} from contact p where ${condition}`);
   return found ? toContact(found) : null;
+}
+
+/** Where a contact writes. */
+export interface ConversationRef {
+  /** The id that REST shows. */
+  legacyId: string;
+  /** The name of the source. */
+  sourceId: string;
+}
+
+const mostRefs = 100;
+
+/** The conversations of each of several contacts by id and source, the last active first; the caller has checked the rights. */
+export async function findConversationRefs(ctx: Ctx, contactIds: readonly string[]): Promise<ConversationRef[][]> {
+  const found = await readRows<{ contact_id: string; id: string; source_id: string }>(
+    ctx,
+    sql`select k.id::text contact_id, c.id::text, s.source_id from unnest(${[...contactIds]}::uuid[]) k(id)
+        cross join lateral (
+          select id, source, last_message_at from conversation c where c.contact_id = k.id
+          order by c.last_message_at desc, c.id desc limit ${sql.lit(mostRefs)}) c
+        join source s on s.id = c.source order by c.last_message_at desc, c.id desc`,
+  );
+  const byContact = new Map<string, ConversationRef[]>(contactIds.map((id) => [id, []]));
+  for (const row of found) byContact.get(row.contact_id)?.push({ legacyId: row.id, sourceId: row.source_id });
+  return contactIds.map((id) => byContact.get(id)!);
 }

@@ -1,11 +1,12 @@
 import { sql } from 'kysely';
 import { moveCounters } from '../../counters.ts';
 import { Forbidden, InvalidInput } from '../../errors.ts';
-import { appendEvents, lockConversations } from '../../events.ts';
+import { appendEvents } from '../../events.ts';
 import { sourceThingId } from '../../ids.ts';
 import { rows } from '../../statement.ts';
 import { isStorableText } from '../../text.ts';
 import type { Tx } from '../../transaction.ts';
+import { lockForResults, takeWaitingMetadata } from '../metadata/waiting-metadata.service.ts';
 
 /** Whom a first message goes to, where no conversation exists yet. */
 export interface Recipient {
@@ -18,7 +19,7 @@ const longestId = 512;
 
 /**
  * The conversation with a recipient, begun if it is not there yet: its id on the source's side is the recipient's, so
- * that what is answered there lands in it. Takes its lock; the caller has checked the rights.
+ * that what is answered there lands in it, with what waited for it. Takes its lock; the caller has checked the rights.
  *
  * @throws Forbidden unknown or disconnected channel @throws InvalidInput the recipient
  */
@@ -32,7 +33,7 @@ export async function conversationWith(tx: Tx, { channelId, sourceRecipientId }:
   );
   if (!channel) throw new Forbidden('this channel is unknown or disconnected');
   const id = sourceThingId(channel.source_name, sourceRecipientId);
-  await lockConversations(tx, [id]);
+  await rows(tx.em, lockForResults([channel.source], [id]));
   const [known] = await rows<{ source: string; channel_id: string }>(
     tx.em,
     sql`select source::text, channel_id::text from conversation where id = ${id}::uuid`,
@@ -47,11 +48,13 @@ export async function conversationWith(tx: Tx, { channelId, sourceRecipientId }:
 
 async function begin(tx: Tx, begun: Recipient & { id: string; source: string }): Promise<void> {
   const now = tx.now().toISOString();
+  const subject = { source: begun.source, namespace: 'conversation', subjectId: begun.sourceRecipientId } as const;
+  const metadata = (await takeWaitingMetadata(tx, subject)) ?? {};
   await rows(
     tx.em,
-    sql`insert into conversation (id, source, source_conversation_id, channel_id, last_message_at, created_at)
+    sql`insert into conversation (id, source, source_conversation_id, channel_id, metadata, last_message_at, created_at)
         values (${begun.id}::uuid, ${begun.source}::uuid, ${begun.sourceRecipientId}, ${begun.channelId}::uuid,
-          ${now}::timestamptz, ${now}::timestamptz)`,
+          ${JSON.stringify(metadata)}::jsonb, ${now}::timestamptz, ${now}::timestamptz)`,
   );
   await moveCounters(tx, { conversations: 1 });
   await appendEvents(tx, [{ kind: 'conversation.created', conversationId: begun.id, payload: {} }]);

@@ -160,7 +160,10 @@ async function writeMessage(tx: Tx, result: Writing): Promise<void> {
         where id = ${id}::uuid and conversation_id = ${conversationId}::uuid and delivery_state = 'PENDING'
         for no key update`,
   );
-  const waited = present && keptId !== null ? await takeWaitingMetadata(tx, pending.source, keptId) : undefined;
+  const waited =
+    present && keptId !== null
+      ? await takeWaitingMetadata(tx, { source: pending.source, namespace: 'message', subjectId: keptId })
+      : undefined;
   const metadata = present && mergeMetadata(metadataAfter(present.metadata, delivery, state), waited ?? {});
   await rows(
     tx.em,

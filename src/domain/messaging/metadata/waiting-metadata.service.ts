@@ -24,16 +24,15 @@ export function waitingMetadataOf(source: string, sourceMessageId: string): RawB
       where source = ${source}::uuid and namespace = 'message' and subject_id = ${sourceMessageId}`;
 }
 
-/** Takes what waited for a message that has come; undefined where nothing did. */
+/** Takes what waited for a conversation or message that has come; undefined where nothing did. */
 export async function takeWaitingMetadata(
   tx: Tx,
-  source: string,
-  sourceMessageId: string,
+  subject: { source: string; namespace: 'conversation' | 'message'; subjectId: string },
 ): Promise<Metadata | undefined> {
   const [taken] = await rows<{ metadata: Metadata }>(
     tx.em,
-    sql`delete from waiting_metadata where source = ${source}::uuid and namespace = 'message'
-          and subject_id = ${sourceMessageId} returning metadata`,
+    sql`delete from waiting_metadata where source = ${subject.source}::uuid and namespace = ${subject.namespace}
+          and subject_id = ${subject.subjectId} returning metadata`,
   );
   return taken?.metadata;
 }

@@ -1,7 +1,7 @@
 import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
 import type { Outcome } from '../../group-commit.ts';
 import { newId } from '../../ids.ts';
-import { type ContactNaming, contactNaming } from '../metadata/metadata.service.ts';
+import { type ContactNaming, contactNaming, isSameMetadata } from '../metadata/metadata.service.ts';
 import type { IngestEntry, IngestItem, PreparedMessage } from './ingest-batch.ts';
 import { type MetadataPlan, mergeBatch, planMerges, takeWaiting } from './ingest-metadata.ts';
 import { type IngestState, type KnownConversation, metadataKey, pairKey, storedMessage } from './ingest-state.ts';
@@ -182,7 +182,11 @@ function contactFor(source: string, senderId: string, state: IngestState, plan: 
 function nameContacts(state: IngestState, plan: IngestPlan): void {
   for (const id of new Set([...plan.conversationMetadata.keys(), ...plan.contactOf.keys()])) {
     const contactId = state.conversations.get(id)?.contactId;
-    const metadata = plan.conversationMetadata.get(id) ?? state.metadata.get(metadataKey('conversation', id));
+    const before = state.metadata.get(metadataKey('conversation', id));
+    const metadata = plan.conversationMetadata.get(id) ?? before;
+    // What people have called the contact since is not undone by other facts.
+    const isUntold = isSameMetadata({ contact: before?.contact }, { contact: metadata?.contact });
+    if (isUntold && !plan.contactOf.has(id)) continue;
     const naming = metadata && contactNaming(metadata);
     if (contactId && naming) plan.contactNamings.set(contactId, { ...plan.contactNamings.get(contactId), ...naming });
   }

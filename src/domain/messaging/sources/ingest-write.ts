@@ -47,6 +47,10 @@ function insertContacts(plan: IngestPlan): RawBuilder<unknown> {
       select * from unnest(${plainArray(made.map((c) => c.id))}::uuid[], ${plainArray(made.map((c) => c.source))}::uuid[],
         ${textArray(made.map((c) => c.senderId))}::text[]) with ordinality t(id, source, sender_id, n)),
     contacts as (insert into contact (id) select id from made),
+    counted as (
+      insert into counter as k (name, slot, value)
+      select 'contacts', ${counterSlot()}::smallint, count(*) from made
+      on conflict (name, slot) do update set value = k.value + excluded.value),
     identities as (
       insert into contact_identity (source, sender_id, contact_id)
       select source, sender_id, id from made order by n on conflict do nothing returning 1)

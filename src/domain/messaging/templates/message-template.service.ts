@@ -17,8 +17,9 @@ export interface TemplateFields {
 }
 
 const longestName = 255;
-/** Of one source: menus show all of them at once. */
+/** Of one source: menus show all of them at once, so together they have to fit into an answer. */
 const mostTemplates = 1_000;
+const largestContent = 8_192;
 
 /** The templates of a source by name. @param name a part of it, case-sensitive */
 export async function listTemplates(
@@ -98,7 +99,7 @@ function check({ sourceId, name, content }: TemplateFields): void {
       faults.push({ path, message: `must be 1 to ${longestName} characters of one line` });
     }
   }
-  const oversized = content == null ? 'must be a JSON value' : oversizedJson(content);
+  const oversized = content == null ? 'must be a JSON value' : oversizedJson(content, undefined, largestContent);
   if (oversized) faults.push({ path: 'content', message: oversized });
   if (faults.length > 0) throw new InvalidInput(faults);
 }

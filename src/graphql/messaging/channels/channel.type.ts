@@ -99,7 +99,8 @@ export class ConnectChannelInput {
 
   @Field(() => JsonScalar, {
     nullable: true,
-    description: 'An object of texts: credentials and options of that source. Kept encrypted, never shown again.',
+    description:
+      'An object of texts: credentials and options of that source. Kept encrypted, never shown again; left out, those of before stay.',
   })
   settings?: unknown;
 }

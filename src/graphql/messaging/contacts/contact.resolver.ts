@@ -43,6 +43,8 @@ function fieldsOf(input: ContactFieldsInput, path = ''): ContactFields {
 }
 
 async function shown(ctx: GraphCtx, id: string) {
+  ctx.loaders.contactDetails.clear(id);
+  ctx.loaders.conversationRefs.clear(id);
   return ctx.loaders.contact.clear(id).load(id);
 }
 

@@ -29,6 +29,15 @@ export class ContactAddress {
   country!: string | null;
 }
 
+@ObjectType({ simpleResolvers: true, description: 'A conversation by what names it.' })
+export class ConversationRef {
+  @Field(() => String, { description: 'The id that REST shows and takes.' })
+  legacyId!: string;
+
+  @Field(() => String, { description: 'The name of the source.' })
+  sourceId!: string;
+}
+
 @ObjectType('Contact', {
   implements: Stored,
   simpleResolvers: true,
@@ -76,6 +85,11 @@ export class ContactType extends Stored {
 
   @Field(() => ContactAddress, { nullable: true, description: 'Where they live or work.' })
   address!: ContactAddress | null;
+
+  @Field(() => [ConversationRef], {
+    description: 'Their conversations by name alone, the last active first; 100 at most.',
+  })
+  conversationRefs!: ConversationRef[];
 }
 
 // Lists of conversations show none of these: they are read when they are selected.
@@ -94,4 +108,5 @@ plainFields('Contact', {
   organizationName: detail(({ organizationName }) => organizationName),
   via: async (root: { id: string }, args: never, ctx) => (await detail(({ via }) => via)(root, args, ctx)) ?? {},
   address: detail(({ address }) => address),
+  conversationRefs: ({ id }: { id: string }, _args: never, ctx) => ctx.loaders.conversationRefs.load(id),
 });

@@ -26,7 +26,7 @@ export class CreateTemplateInput {
   @Field(() => String, { description: 'The name of the source it is for.' })
   sourceId!: string;
 
-  @Field(() => JsonScalar, { description: 'Any JSON value, 64 KiB at most.' })
+  @Field(() => JsonScalar, { description: 'Any JSON value, 8 KiB at most.' })
   content!: unknown;
 }
 
@@ -44,7 +44,7 @@ export class UpdateTemplateInput extends TemplateInput {
   @Field(() => String, { nullable: true, description: 'The name of the source it is for.' })
   sourceId?: string;
 
-  @Field(() => JsonScalar, { nullable: true, description: 'Any JSON value, 64 KiB at most.' })
+  @Field(() => JsonScalar, { nullable: true, description: 'Any JSON value, 8 KiB at most.' })
   content?: unknown;
 }
 
