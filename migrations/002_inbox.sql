@@ -26,6 +26,7 @@ create table invitation (
   email text not null,
   email_key text not null unique,            -- a newer one voids the older
   role text not null check (role in ('ADMIN', 'AGENT')),
+  invited_by uuid not null references user_account (id),
   expires_at timestamptz(3) not null,
   created_at timestamptz(3) not null default now()
 );

@@ -115,7 +115,7 @@ export const settingTable = {
     z.enum(['all', 'gateway', 'worker'], 'must be all, gateway or worker').default('all'),
   ),
   SIGNUP_MODE: setting(
-    'Who may sign up: anyone (open), or nobody (invite, closed). Invitations are not offered yet: make people with `parley user create`.',
+    'Who may sign up: anyone (open), who was invited (invite), or nobody (closed). `parley user create` makes people in any case.',
     'open (production: invite)',
     z.enum(['open', 'invite', 'closed'], 'must be open, invite or closed').optional(),
   ),

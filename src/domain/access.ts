@@ -117,7 +117,14 @@ export function audienceOf(principal: Principal): Audience | 'system' {
  */
 export function allow(ctx: Asking, action: Action): void {
   if (may(ctx, action)) return;
-  throw ctx.principal.kind === 'anonymous' ? new Unauthenticated() : new Forbidden();
+  throw ctx.principal.kind === 'anonymous' ? new Unauthenticated() : new Forbidden(neededFor(action));
+}
+
+function neededFor(action: Action): string {
+  const audiences: Audience[] = rights[action];
+  if (audiences.includes('AGENT')) return 'this token may not do that: it takes the token of a user';
+  const needed = audiences.includes('ADMIN') ? 'the token of an administrator' : 'the token of a source';
+  return `this token may not do that: it takes ${needed}`;
 }
 
 export function may(ctx: Asking, action: Action): boolean {

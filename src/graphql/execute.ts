@@ -23,6 +23,7 @@ import type { Core, Principal } from '../domain/context.ts';
 import { type DomainError, Unavailable } from '../domain/errors.ts';
 import { withinSize } from './answer-size.ts';
 import type { GraphCtx } from './context.ts';
+import { persistedOf, storeOf } from './document-stores.ts';
 import {
   compileStored,
   DocumentRefused,
@@ -385,22 +386,4 @@ function headerMap(headers: IncomingHttpHeaders): HeaderMap {
     if (value !== undefined) map.set(name, value);
   }
   return map;
-}
-
-// Apollo asks with a prefix before the hash. Nothing is set from here: `http` prepared the document before.
-function storeOf(documents: Documents) {
-  return {
-    get: async (key: string) => documents.find(key.slice(-64))?.document,
-    set: async () => {},
-    delete: async () => true,
-  };
-}
-
-// Persisted queries live in the same bounded store: a document that was used of late is known by its hash.
-function persistedOf(documents: Documents) {
-  return {
-    get: async (key: string) => documents.find(key.slice(-64))?.source,
-    set: async () => {},
-    delete: async () => true,
-  };
 }

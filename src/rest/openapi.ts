@@ -71,7 +71,7 @@ const retryAfter = { headers: { 'Retry-After': { schema: { type: 'integer' }, de
 const faultResponses: Record<string, Json> = {
   BadRequest: fault('The body is not what the call takes; the message says what would be right.'),
   Forbidden: fault('The token is missing or not valid (then without a body), or may not do this.'),
-  Unauthenticated: { description: 'E-mail or password is wrong, or the e-mail has an account already.' },
+  Unauthenticated: fault('E-mail or password is wrong (then without a body), or the e-mail has an account already.'),
   NotFound: fault('There is nothing with this id.'),
   Conflict: fault('It is there already, or its state does not allow this.'),
   Mismatch: fault('The Idempotency-Key was used with another body.'),
@@ -97,15 +97,24 @@ const namesOfFaults: Record<number, string> = {
 /** What a row may answer beside what all of them may. */
 function faultsOf({ row, operation }: RestRoute): number[] {
   const own = Object.values(row.errors ?? {});
-  const namesSomething = Object.keys(shapeOf(row.in)).some((field) => field === 'id' || field.endsWith('_id'));
+  // An id of ours has a pattern; those of sources are any text.
+  const namesSomething = Object.values(schemaOf(row.in).properties ?? {}).some((field) => hasPattern(field));
   const unknown = namesSomething ? (row.errors?.NOT_FOUND ?? 404) : 400;
   const throttled = operation.audiences.includes('anonymous') ? [429] : [];
   return [...new Set([400, 403, 413, 415, 503, unknown, ...throttled, ...own, ...(row.faults ?? [])])].sort();
 }
 
-function shapeOf(schema: z.ZodType): Json {
-  const { properties } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
-  return properties ?? {};
+function schemaOf(schema: z.ZodType): z.core.JSONSchema.BaseSchema {
+  return z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+}
+
+function hasPattern(field: unknown): boolean {
+  return JSON.stringify(field).includes('"pattern"');
+}
+
+// What the schema says ends with the codes that its users see.
+function withoutCodes(description: string): string {
+  return description.replaceAll(/ (?:[A-Z]+_[A-Z_]+|CONFLICT|UNAUTHENTICATED|FORBIDDEN)\b[^.]*\./g, '');
 }
 
 /** `conversations` of `/conversations.list`. */
@@ -115,6 +124,7 @@ function tagOf({ path }: RestRoute): string {
 
 function operationOf(route: RestRoute): Json {
   const { row, sample, operation, path } = route;
+  const schema = schemaOf(row.in);
   const isOpen = operation.audiences.includes('anonymous');
   const isOfSources = operation.audiences.includes('source');
   const forAdmins =
@@ -124,15 +134,15 @@ function operationOf(route: RestRoute): Json {
     // For makers of clients: a name that is one in each language.
     operationId: path.slice(1).replaceAll(/[.-]/g, '_'),
     tags: [tagOf(route)],
-    summary: operation.description,
+    summary: row.says ?? withoutCodes(operation.description),
     description: `Runs \`${operation.kind} ${operation.rootFields.join(', ')}\` of the GraphQL API.${forAdmins}`,
     security: isOpen ? [] : [{ [isOfSources ? 'source' : 'user']: [] }],
     requestBody: {
       // No body at all counts as {}.
-      required: false,
+      required: (schema.required ?? []).length > 0 || schema.type === 'array',
       content: {
         'application/json': {
-          schema: z.toJSONSchema(row.in, { io: 'input', unrepresentable: 'any' }),
+          schema,
           ...(sample.request !== undefined && { example: sample.request }),
         },
       },

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
-import { type ErrorCode, type Fault, InvalidInput } from '../domain/errors.ts';
+import { type ErrorCode, type Fault, InvalidInput, maxFaults } from '../domain/errors.ts';
 import type { Graph, GraphCtx, Operation } from '../graphql/execute.ts';
 import { errorAnswer, type RestAnswer } from './errors.ts';
 
@@ -44,6 +44,8 @@ export interface Row<In extends Variables = Variables, Data = never> {
   out?(data: Data, variables: In): unknown;
   /** Statuses where the contract differs from the table in errors.ts. */
   errors?: Partial<Record<ErrorCode, number>>;
+  /** What the description says of it; left out: what the schema says of the operation. */
+  says?: string;
   /** Statuses beside those of all rows that the description tells of. */
   faults?: number[];
   /** Names of the body's fields for what the operation's faults call otherwise. */
@@ -126,7 +128,9 @@ function parse(schema: z.ZodType<Variables>, body: unknown): Variables {
   const result = schema.safeParse(body, { error: sentence });
   if (result.success) return result.data;
   throw new InvalidInput(
-    result.error.issues.map((issue): Fault => ({ path: pathText(issue.path), message: issue.message })),
+    result.error.issues
+      .slice(0, maxFaults)
+      .map((issue): Fault => ({ path: pathText(issue.path), message: issue.message })),
   );
 }
 

@@ -142,6 +142,8 @@ describe('Messages', () => {
       expect(await statusOf('messages.send', { ...request, ...fields })).toBe(400);
     }
     expect(await statusOf('messages.send', { ...request, source_recipient_id: 'x'.repeat(600) })).toBe(400);
+    const { id: conversation_id } = await app.make.conversation();
+    expect(await statusOf('messages.send', { ...request, conversation_id })).toBe(400);
     await app.rest('channels.disconnect', { channel_id }, admin);
     expect(await statusOf('messages.send', request)).toBe(403);
     const { body } = await app.rest('conversations.list', { page_size: 100 }, agent);

@@ -38,6 +38,7 @@ type Given = Record<string, string | boolean | string[] | null | undefined>;
 function connectOf(sourceId: string, fields: z.ZodRawShape, sourceChannelIdOf: (given: Given) => string): Row {
   const [naming] = Object.keys(fields);
   return row({
+    says: `Connects a channel of ${sourceId}. As long as Parley has no connector for it: 400.`,
     runs: connectChannel,
     in: z.object(fields).transform((body) => {
       const given = body as Given;
@@ -64,6 +65,7 @@ const phoneNumber = (given: Given) => String(given.phone_number).replaceAll(/\s/
 const twilio = { phone_number: text, ...withName, name: text, account_sid: optionalText, auth_token: optionalText };
 
 const disconnect = row({
+  says: 'Disconnects a channel, of whatever source it is, and deletes its credentials.',
   runs: 'mutation ($input: ChannelInput!) { disconnectChannel(input: $input) { changed } }',
   status: 204,
   in: z.object({ channel_id: id }).transform((body) => ({ input: { channelId: body.channel_id } })),
@@ -99,6 +101,7 @@ const vendors: Record<string, Row> = {
 
 const facebookExplore = (tokenField: string) =>
   row({
+    says: 'What could be connected with this token. As long as Parley has no connector for it: 400.',
     runs: exploreChannels,
     in: z.object({ [tokenField]: text }).transform((body) => ({ sourceId: 'facebook', token: body[tokenField] })),
     answer: answers.exploredChannels,
@@ -108,6 +111,7 @@ const facebookExplore = (tokenField: string) =>
 /** Channels of any source, and the forms of later versions for each vendor. @see contracts, sections 2, 5 and 6 */
 export const airyChannels: Record<string, Row> = {
   'channels.connect': row({
+    says: 'Connects a channel of a source; 202 when it was connected already. The same channel keeps its id.',
     runs: connectChannel,
     // Connected already: 202.
     status: ({ connected }: ConnectData) => (connected.changed ? 200 : 202),
@@ -129,6 +133,7 @@ export const airyChannels: Record<string, Row> = {
   }),
 
   'channels.info': row({
+    says: 'One channel.',
     runs: `query ($id: ID!) { channel(id: $id) { ${channelFields} } }`,
     in: z.object({ channel_id: id }).transform((body) => ({ id: body.channel_id })),
     answer: answers.channel,

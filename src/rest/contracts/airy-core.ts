@@ -56,8 +56,13 @@ interface SendBody {
 /** To a conversation, or to whom there is none with yet. */
 function sendInput(body: SendBody, check: z.RefinementCtx): { input: Record<string, unknown> } {
   const { conversation_id: conversationId, message: content } = body;
-  if (conversationId != null) return { input: { conversationId, content } };
   const { channel_id: channelId, source_recipient_id: sourceRecipientId } = body;
+  if (conversationId != null) {
+    if (sourceRecipientId == null) return { input: { conversationId, content } };
+    const message = 'give either conversation_id, or channel_id with source_recipient_id';
+    check.addIssue({ code: 'custom', path: ['source_recipient_id'], message });
+    return z.NEVER;
+  }
   if (channelId != null && sourceRecipientId)
     return { input: { recipient: { channelId, sourceRecipientId }, content } };
   const message = 'is required, or else channel_id with source_recipient_id';
@@ -105,6 +110,7 @@ export const airyCore: Record<string, Row> = {
   }),
 
   'conversations.list': row({
+    says: 'Conversations, newest activity first. Filters are not offered yet.',
     runs: `query (${pageParameters}) { conversations(${pageArguments}) {
       nodes { ${conversationFields} } ${pageInfoFields} total filteredTotal unreadTotal } }`,
     in: z
@@ -125,6 +131,7 @@ export const airyCore: Record<string, Row> = {
   }),
 
   'conversations.info': row({
+    says: 'One conversation.',
     runs: `query ($id: ID!) { conversation(id: $id) { ${conversationFields} } }`,
     in: z.object({ conversation_id: id }).transform((body) => ({ id: body.conversation_id })),
     answer: answers.conversation,
@@ -143,6 +150,7 @@ export const airyCore: Record<string, Row> = {
   }),
 
   'messages.list': row({
+    says: 'The messages of a conversation, oldest to latest.',
     runs: `query ($id: ID!, ${pageParameters}) { conversation(id: $id) { sourceId messages(${pageArguments}) {
       nodes { ${messageFields} } ${pageInfoFields} total } } }`,
     in: z
@@ -164,6 +172,7 @@ export const airyCore: Record<string, Row> = {
   }),
 
   'messages.send': row({
+    says: 'Takes a message for delivery: to a conversation (conversation_id), or to somebody new (channel_id with source_recipient_id). The header Idempotency-Key, 1 to 255 characters, makes it safe to send again.',
     runs: `mutation ($input: SendMessageInput!) { sent: sendMessage(input: $input) { ${sentFields} } }`,
     faults: [413, 422],
     in: z
@@ -259,6 +268,7 @@ export const airyCore: Record<string, Row> = {
   }),
 
   'metadata.set': row({
+    says: 'Notes a fact about a conversation, shown as public.<key>; dots in the key nest.',
     runs: 'mutation ($input: SetMetadataInput!) { setMetadata(input: $input) { changed } }',
     in: z.object({ conversation_id: id, key: text, value: anyJson }).transform(({ conversation_id, ...fact }) => ({
       input: { subjectId: conversationNode(conversation_id), ...fact },
@@ -269,6 +279,7 @@ export const airyCore: Record<string, Row> = {
   }),
 
   'metadata.remove': row({
+    says: 'Removes a fact that was noted about a conversation.',
     runs: 'mutation ($input: SetMetadataInput!) { setMetadata(input: $input) { changed } }',
     in: z
       .object({ conversation_id: id, key: text })

@@ -26,6 +26,7 @@ const setStateRow = row({
 });
 
 const removeState = row({
+  says: 'Opens a conversation again, whatever its state was.',
   runs: setState,
   status: 204,
   in: z

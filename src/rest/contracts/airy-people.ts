@@ -94,6 +94,7 @@ function contactInput(body: z.infer<typeof contact>): Record<string, unknown> {
 }
 
 const largestImport = 1_000_000;
+const mostImported = 1_000;
 const contactOnly = z.object({ id }).transform((body) => ({ input: { contactId: body.id } }));
 const templateOnly = z.object({ id }).transform((body) => ({ input: { templateId: body.id } }));
 
@@ -111,6 +112,7 @@ export const airyPeople: Record<string, Row> = {
   }),
 
   'contacts.info': row({
+    says: 'One contact, by its id or as that of a conversation.',
     runs: `query ($id: ID, $conversationId: ID) {
       contact(id: $id, conversationId: $conversationId) { ${contactDetailsFields} } }`,
     in: z
@@ -147,7 +149,12 @@ export const airyPeople: Record<string, Row> = {
       made: importContacts(input: $input) { contacts { ${contactDetailsFields} } } }`,
     status: 201,
     maxBodyBytes: largestImport,
-    in: z.array(contact).transform((list) => ({ input: { contacts: list.map(contactInput) } })),
+    // Counted before they are looked at: a megabyte of wrong ones would make half a million faults.
+    in: z
+      .array(z.unknown())
+      .max(mostImported, `must be at most ${mostImported} in one call`)
+      .pipe(z.array(contact))
+      .transform((list) => ({ input: { contacts: list.map(contactInput) } })),
     answer: answers.importedContacts,
     out: ({ made }: { made: { contacts: ContactDetailsData[] } }) => ({
       data: made.contacts.map(contactDetailsPayload),
@@ -163,6 +170,7 @@ export const airyPeople: Record<string, Row> = {
   }),
 
   'templates.info': row({
+    says: 'One template.',
     runs: `query ($id: ID!) { template(id: $id) { ${templateFields} } }`,
     in: z.object({ id }),
     answer: answers.template,

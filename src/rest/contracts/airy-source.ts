@@ -126,6 +126,7 @@ export const airySource: Record<string, Row> = {
 
   'sources.update': row({
     runs: `mutation ($input: UpdateSourceInput!) { updateSource(input: $input) { source { ${sourceFields} } } }`,
+    faults: [404],
     in: sourceInput,
     answer: answers.shownSource,
     out: ({ updateSource: { source } }: { updateSource: { source: SourceData } }) => sourcePayload(source),

@@ -37,22 +37,28 @@ export const jsonObject = z.custom<Record<string, unknown>>(
 
 /** One of some words, in any case; given on as it stands here. */
 export const oneOf = (...words: string[]) =>
-  z.string().transform((given, check) => {
-    const word = words.find((one) => one.toLowerCase() === given.toLowerCase());
-    if (word !== undefined) return word;
-    check.addIssue({ code: 'custom', message: `must be one of ${words.join(', ')}, got ${shown(given)}` });
-    return z.NEVER;
-  });
+  z
+    .string()
+    .meta({ description: `One of ${words.join(', ')}, in any case.` })
+    .transform((given, check) => {
+      const word = words.find((one) => one.toLowerCase() === given.toLowerCase());
+      if (word !== undefined) return word;
+      check.addIssue({ code: 'custom', message: `must be one of ${words.join(', ')}, got ${shown(given)}` });
+      return z.NEVER;
+    });
 
 const tagColors = ['tag-red', 'tag-blue', 'tag-green', 'tag-purple'];
 
 /** In every form that clients of any age send: `tag-red`, `RED`, `red`. */
-export const tagColor = z.string().transform((given, check) => {
-  const bare = given.toLowerCase().replace(/^tag-/, '');
-  if (tagColors.includes(`tag-${bare}`)) return bare.toUpperCase();
-  check.addIssue({ code: 'custom', message: `Tag color must be one of [${tagColors.join(', ')}]` });
-  return z.NEVER;
-});
+export const tagColor = z
+  .string()
+  .meta({ description: `One of ${tagColors.join(', ')}; red or RED mean the same.` })
+  .transform((given, check) => {
+    const bare = given.toLowerCase().replace(/^tag-/, '');
+    if (tagColors.includes(`tag-${bare}`)) return bare.toUpperCase();
+    check.addIssue({ code: 'custom', message: `Tag color must be one of [${tagColors.join(', ')}]` });
+    return z.NEVER;
+  });
 
 /** A body that carries nothing we read. */
 export const nothing = z.object({}).transform(() => ({}));

@@ -76,27 +76,45 @@ export function sentPayload({ sent: { message } }: SentData) {
 }
 
 const resolvedMark = 'data_';
+const mostCopies = 20;
+const longestAddress = 2_048;
+/** Characters that copies may add to a content. */
+const mostAdded = 65_536;
 
 // A source that keeps a copy of a file tells its address in the metadata, under `data_<address in the content>`.
 function withResolved(raw: unknown, metadata: Record<string, unknown>): unknown {
-  const keys = Object.keys(metadata).filter((key) => key.startsWith(resolvedMark));
-  if (keys.length === 0) return raw;
-  const copies = keys.flatMap((key) => addressesIn(metadata[key], key.slice(resolvedMark.length)));
-  return replaced(raw, copies);
+  const copies = new Map<string, string>();
+  for (const key in metadata) {
+    if (key.startsWith(resolvedMark)) noteCopies(metadata[key], key.slice(resolvedMark.length), copies);
+  }
+  if (copies.size === 0) return raw;
+  const addresses = [...copies.keys()].map((address) => address.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+  const pattern = new RegExp(addresses.join('|'), 'g');
+  let room = mostAdded;
+  const replaceIn = (text: string) =>
+    text.replace(pattern, (address) => {
+      const copy = copies.get(address)!;
+      room -= copy.length;
+      return room < 0 ? address : copy;
+    });
+  return mapTexts(raw, replaceIn);
 }
 
-// Dots in a key nest, and addresses have some.
-function addressesIn(value: unknown, address: string): [address: string, copy: string][] {
-  if (typeof value === 'string') return address === '' ? [] : [[address, value]];
-  return Object.entries(objectOf(value)).flatMap(([key, inner]) => addressesIn(inner, `${address}.${key}`));
+// Dots in a key nest, and addresses have some. Only what is an address on both sides counts.
+function noteCopies(value: unknown, address: string, copies: Map<string, string>): void {
+  if (copies.size >= mostCopies || address.length > longestAddress || !/^https?:/.test(address)) return;
+  if (typeof value !== 'string') {
+    for (const [key, inner] of Object.entries(objectOf(value))) noteCopies(inner, `${address}.${key}`, copies);
+  } else if (value.length <= longestAddress && /^https?:\/\/./.test(value) && address.length > 'https://'.length) {
+    copies.set(address, value);
+  }
 }
 
-function replaced(value: unknown, copies: [address: string, copy: string][]): unknown {
-  if (typeof value === 'string')
-    return copies.reduce((text, [address, copy]) => text.replaceAll(address, () => copy), value);
-  if (Array.isArray(value)) return value.map((item) => replaced(item, copies));
+function mapTexts(value: unknown, work: (text: string) => string): unknown {
+  if (typeof value === 'string') return work(value);
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, work));
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, replaced(inner, copies)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, mapTexts(inner, work)]));
 }
 
 // Older clients choose how to show a content by its type.
@@ -208,12 +226,25 @@ function fullName({ first, last }: DefaultName): string {
   return `${first} ${last}`;
 }
 
+/** Characters of flat keys; what is left then is shown as it nests. */
+const longestFlat = 65_536;
+
 // `metadata.set` writes below `public`; the 2020 dialect shows it flat.
-function publicInfo(value: unknown, prefix = 'public'): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return value === undefined ? {} : { [prefix]: value };
-  }
-  return Object.assign({}, ...Object.entries(value).map(([key, inner]) => publicInfo(inner, `${prefix}.${key}`)));
+function publicInfo(value: unknown): Record<string, unknown> {
+  const flat: Record<string, unknown> = {};
+  let room = longestFlat;
+  const note = (inner: unknown, prefix: string) => {
+    const below = typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? Object.entries(inner) : [];
+    const needed = below.reduce((sum, [key]) => sum + prefix.length + 1 + key.length, 0);
+    if (below.length === 0 || needed > room) {
+      flat[prefix] = inner;
+      return;
+    }
+    room -= needed;
+    for (const [key, value] of below) note(value, `${prefix}.${key}`);
+  };
+  if (value !== undefined) note(value, 'public');
+  return flat;
 }
 
 export interface ChannelData {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
-import { allow } from '../../access.ts';
+import { allow, userIdOf } from '../../access.ts';
 import type { Ctx, Role } from '../../context.ts';
 import { Forbidden, InvalidInput, Unavailable } from '../../errors.ts';
 import { newId } from '../../ids.ts';
@@ -26,7 +26,7 @@ const mostMails = 100;
 /**
  * Mails an invitation whose id opens an account once, within 7 days. A newer one for the same address voids the older.
  *
- * @param role default: `SIGNUP_ROLE` @returns the id that the mail carries
+ * @param role default: AGENT @returns the id that the mail carries
  * @throws EmailInUse @throws Forbidden `SIGNUP_MODE` is closed
  */
 export async function inviteUser(ctx: Ctx, input: { email: string; role?: Role | null }): Promise<string> {
@@ -40,11 +40,11 @@ export async function inviteUser(ctx: Ctx, input: { email: string; role?: Role |
   await transaction(ctx, async (tx) => {
     await rows(
       tx.em,
-      sql`insert into invitation (id_hash, email, email_key, role, expires_at) values (
-            ${sha256Hex(id)}, ${email}, ${key}, ${input.role ?? ctx.core.settings.signupRole},
+      sql`insert into invitation (id_hash, email, email_key, role, invited_by, expires_at) values (
+            ${sha256Hex(id)}, ${email}, ${key}, ${input.role ?? 'AGENT'}, ${userIdOf(ctx)}::uuid,
             now() + make_interval(days => ${daysToAccept}::int))
           on conflict (email_key) do update set id_hash = excluded.id_hash, email = excluded.email, role = excluded.role,
-            expires_at = excluded.expires_at, created_at = now()`,
+            invited_by = excluded.invited_by, expires_at = excluded.expires_at, created_at = now()`,
     );
   });
   const work = mail(ctx, email, id).catch((error: unknown) => {
@@ -73,6 +73,10 @@ function mail(ctx: Ctx, to: string, id: string): Promise<void> {
   });
 }
 
+// As long as whoever invited may invite.
+const isValid = sql`expires_at > now() and exists (
+  select 1 from user_account u where u.id = invited_by and u.active and u.role = 'ADMIN')`;
+
 export interface Acceptance {
   invitationId: string;
   firstName: string;
@@ -81,7 +85,8 @@ export interface Acceptance {
 }
 
 /**
- * Makes the account of an invitation, with its e-mail address, and signs it in. Once: of parallel tries one wins.
+ * Makes the account of an invitation, with its e-mail address, and signs it in. Once: of parallel tries one wins; and only
+ * as long as whoever invited is an active administrator.
  *
  * @throws InvalidInput the id is unknown, used or expired; names or password @throws EmailInUse
  */
@@ -91,7 +96,7 @@ export async function acceptInvitation(ctx: Ctx, { invitationId, ...given }: Acc
   const idHash = sha256Hex(invitationId);
   const [invited] = await rows<{ email: string; valid: boolean }>(
     ctx.em,
-    sql`select email, expires_at > now() valid from invitation where id_hash = ${idHash}`,
+    sql`select email, ${isValid} valid from invitation where id_hash = ${idHash}`,
   );
   if (!invited?.valid) throw spent();
   const input = { ...given, email: invited.email };
@@ -100,7 +105,7 @@ export async function acceptInvitation(ctx: Ctx, { invitationId, ...given }: Acc
   const user = await transaction(ctx, async (tx) => {
     const [used] = await rows<{ role: Role; valid: boolean }>(
       tx.em,
-      sql`delete from invitation where id_hash = ${idHash} returning role, expires_at > now() valid`,
+      sql`delete from invitation where id_hash = ${idHash} returning role, ${isValid} valid`,
     );
     if (!used?.valid) throw spent();
     const id = newId();

@@ -9,6 +9,7 @@ import { encryptSecret } from '../../secrets.ts';
 import { rows } from '../../statement.ts';
 import { isStorableText, isWebAddress, oversizedJson } from '../../text.ts';
 import { type Tx, transaction } from '../../transaction.ts';
+import { reservedKeyForSource } from '../metadata/metadata.service.ts';
 import { findLiveSource, lockLiveSource } from '../sources/source.service.ts';
 import { Channel } from './channel.entity.ts';
 
@@ -237,6 +238,8 @@ function check({ sourceChannelId, name, imageUrl, credentials = {}, metadata = {
   }
   const tooMany = oversizedJson(credentials, undefined, largestSettings);
   if (tooMany) faults.push({ path: paths.credentials, message: tooMany });
+  const reserved = reservedKeyForSource(metadata);
+  if (reserved) faults.push({ path: 'metadata', message: `the key "${reserved}" is reserved` });
   const oversized = oversizedJson(metadata, undefined, largestChannelMetadata);
   if (oversized) faults.push({ path: 'metadata', message: oversized });
   if (faults.length > 0) throw new InvalidInput(faults);

@@ -4,13 +4,14 @@ import { allow } from '../../access.ts';
 import type { Ctx } from '../../context.ts';
 import { moveCounters } from '../../counters.ts';
 import { type Fault, InvalidInput, NotFound } from '../../errors.ts';
-import { appendEvents } from '../../events.ts';
+import { appendEvents, lockConversations } from '../../events.ts';
 import { newId } from '../../ids.ts';
 import { rows } from '../../statement.ts';
 import { isOneLine, isWebAddress } from '../../text.ts';
 import { Overtaken, type Tx, transaction } from '../../transaction.ts';
 import { contactNaming } from '../metadata/metadata.service.ts';
 import { Contact } from './contact.entity.ts';
+import { conversationsOf } from './contact.service.ts';
 
 const textFields = ['displayName', 'firstName', 'lastName', 'title', 'gender', 'locale', 'organizationName'] as const;
 
@@ -73,12 +74,14 @@ export async function updateContact(
   allow(ctx, 'updateContact');
   check(fields, '', { isNew: false });
   return transaction(ctx, async (tx) => {
-    await lockLinks(tx, [{ fields, path: '' }]);
+    const own = await conversationsOf(tx, contactId);
+    await lockLinks(tx, [{ fields, path: '' }], own);
     const contact = await tx.em.findOne(Contact, { id: contactId }, { lockMode: LockMode.PESSIMISTIC_WRITE });
     if (!contact) throw new NotFound('contact', contactId);
     assign(contact, fields);
     await tx.em.flush();
     await linkConversations(tx, [{ contact, fields }]);
+    await tellChanged(tx, own);
     return contact;
   });
 }
@@ -112,6 +115,7 @@ function assign(contact: Contact, fields: ContactFields): void {
   if (fields.avatarUrl !== undefined) contact.avatarUrl = fields.avatarUrl || null;
   if (fields.timezone !== undefined) contact.timezone = fields.timezone;
   if (fields.via) contact.via = merged(contact.via, fields.via);
+  if (Object.keys(contact.via).length > mostVia) throw new InvalidInput('via', `must have at most ${mostVia} keys`);
   if (fields.address) contact.address = merged(contact.address, fields.address);
   nameWhole(contact, fields);
 }
@@ -141,7 +145,9 @@ function check(fields: ContactFields, path: string, how: { isNew: boolean }): vo
 function faultsOf(fields: ContactFields, path: string, { isNew }: { isNew: boolean }): Fault[] {
   const faults: Fault[] = [];
   const fault = (name: string, message: string) => faults.push({ path: `${path}${name}`, message });
-  const saysSomething = Object.values(fields).some((value) => value !== undefined && value !== null && value !== '');
+  const saysSomething = Object.values(fields).some((value) =>
+    typeof value === 'object' ? Object.keys(value ?? {}).length > 0 : value !== undefined && value !== '',
+  );
   if (isNew && !saysSomething) {
     faults.push({ path: path.replace(/\.$/, ''), message: 'must tell something of the contact, such as display_name' });
   }
@@ -177,11 +183,14 @@ interface Part {
 }
 
 // First statement of a change that links: an ingest has these locks before it touches a contact, too.
-async function lockLinks(tx: Tx, parts: readonly Part[]): Promise<void> {
+async function lockLinks(tx: Tx, parts: readonly Part[], others: readonly string[] = []): Promise<void> {
   const links = parts.flatMap(({ fields, path }) =>
     (fields.conversationIds ?? []).map((conversationId) => ({ conversationId, path })),
   );
-  if (links.length === 0) return;
+  if (links.length === 0) {
+    if (others.length > 0) await lockConversations(tx, [...others]);
+    return;
+  }
   const found = await rows<{ id: string; source: string }>(
     tx.em,
     sql`select id::text, source::text from conversation
@@ -201,7 +210,7 @@ async function lockLinks(tx: Tx, parts: readonly Part[]): Promise<void> {
     tx.em,
     locksAlone(
       found.map(({ source }) => source),
-      [...known],
+      [...known, ...others],
     ),
   );
 }

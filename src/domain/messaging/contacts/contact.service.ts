@@ -14,7 +14,8 @@ import {
   toPage,
   unknownCursor,
 } from '../../paging.ts';
-import { readRows } from '../../statement.ts';
+import { readRows, rows } from '../../statement.ts';
+import type { Tx } from '../../transaction.ts';
 import { Contact } from './contact.entity.ts';
 import { type ContactColumns, contactColumns, type ShownContact, toContact } from './contact-rows.ts';
 
@@ -133,4 +134,14 @@ export async function findConversationRefs(ctx: Ctx, contactIds: readonly string
   const byContact = new Map<string, ConversationRef[]>(contactIds.map((id) => [id, []]));
   for (const row of found) byContact.get(row.contact_id)?.push({ legacyId: row.id, sourceId: row.source_id });
   return contactIds.map((id) => byContact.get(id)!);
+}
+
+/** Those that hear when their contact changes: the last active ones. @param tx the caller locks them */
+export async function conversationsOf(tx: Tx, contactId: string): Promise<string[]> {
+  const found = await rows<{ id: string }>(
+    tx.em,
+    sql`select id::text from conversation where contact_id = ${contactId}::uuid
+        order by last_message_at desc, id desc limit ${sql.lit(mostRefs)}`,
+  );
+  return found.map(({ id }) => id);
 }

@@ -6,8 +6,9 @@ import { moveCounters } from '../../counters.ts';
 import { InvalidInput, NotFound } from '../../errors.ts';
 import { appendEvents, lockConversations } from '../../events.ts';
 import { rows } from '../../statement.ts';
-import { isOneLine } from '../../text.ts';
+import { isOneLine, oversizedJson } from '../../text.ts';
 import { type Tx, transaction } from '../../transaction.ts';
+import { conversationsOf } from '../contacts/contact.service.ts';
 import { contactNaming, type Metadata, mergeMetadata } from '../metadata/metadata.service.ts';
 import type { ConversationState } from './conversation.entity.ts';
 import { getConversation, type LoadedConversation } from './conversation.service.ts';
@@ -24,14 +25,16 @@ interface Before {
   metadata: Metadata;
 }
 
-// Under the conversation's lock, with its event when something changed.
+// Under the conversation's lock, with its event when something changed, and those of others that show the same.
 async function change(
   ctx: Ctx,
   conversationId: string,
   work: (tx: Tx, before: Before) => Promise<boolean>,
+  besides: (tx: Tx) => Promise<string[]> = async () => [],
 ): Promise<ConversationChange> {
   const changed = await transaction(ctx, async (tx) => {
-    await lockConversations(tx, [conversationId]);
+    const others = (await besides(tx)).filter((id) => id !== conversationId);
+    await lockConversations(tx, [conversationId, ...others]);
     const [before] = await rows<Before>(
       tx.em,
       sql`select unread_count, contact_id::text, metadata from conversation
@@ -40,7 +43,10 @@ async function change(
     if (!before) throw new NotFound('conversation', conversationId);
     if (!(await work(tx, before))) return false;
     await rows(tx.em, sql`update conversation set updated_at = now() where id = ${conversationId}::uuid`);
-    await appendEvents(tx, [{ kind: 'conversation.updated', conversationId, payload: {} }]);
+    await appendEvents(
+      tx,
+      [conversationId, ...others].map((id) => ({ kind: 'conversation.updated', conversationId: id, payload: {} })),
+    );
     return true;
   });
   return { conversation: await getConversation(ctx, conversationId), changed };
@@ -99,11 +105,21 @@ export interface ConversationAndTag {
   tagId: string;
 }
 
-/** @throws NotFound conversation or tag */
+/** Of one conversation: lists show all of them. */
+const mostTags = 100;
+
+/** @throws NotFound conversation or tag @throws InvalidInput it has 100 already */
 export function tag(ctx: Ctx, { conversationId, tagId }: ConversationAndTag): Promise<ConversationChange> {
   allow(ctx, 'tagConversation');
   return change(ctx, conversationId, async (tx) => {
     await needTag(tx, tagId);
+    const [count] = await rows<{ others: number }>(
+      tx.em,
+      sql`select count(*)::int others from conversation_tag
+          where conversation_id = ${conversationId}::uuid and tag_id <> ${tagId}::uuid`,
+    );
+    if (count!.others >= mostTags)
+      throw new InvalidInput('tagId', `this conversation has ${mostTags} tags, no more are put on it`);
     return touchesRows(
       tx,
       sql`insert into conversation_tag (conversation_id, tag_id) values (${conversationId}::uuid, ${tagId}::uuid)
@@ -147,24 +163,38 @@ export function nameContact(
   if (!isOneLine(displayName, longestName)) {
     throw new InvalidInput('displayName', `must be 1 to ${longestName} characters of one line`);
   }
-  return change(ctx, conversationId, async (tx, { contact_id: contactId, metadata }) => {
-    // In the metadata too: what a source says of the contact is merged with what stands there.
-    const contact = { display_name: displayName, first_name: null, last_name: null };
-    const after = mergeMetadata(metadata, { contact });
-    const kept = await touchesRows(
-      tx,
-      sql`update conversation set metadata = ${JSON.stringify(after)}::jsonb
+  const contactsOwn = async (tx: Tx) => {
+    const [found] = await rows<{ contact_id: string | null }>(
+      tx.em,
+      sql`select contact_id::text from conversation where id = ${conversationId}::uuid`,
+    );
+    return found?.contact_id ? conversationsOf(tx, found.contact_id) : [];
+  };
+  return change(
+    ctx,
+    conversationId,
+    async (tx, { contact_id: contactId, metadata }) => {
+      // In the metadata too: what a source says of the contact is merged with what stands there.
+      const contact = { display_name: displayName, first_name: null, last_name: null };
+      const after = mergeMetadata(metadata, { contact });
+      const oversized = oversizedJson(after);
+      if (oversized) throw new InvalidInput('displayName', `together with what is stored, ${oversized}`);
+      const kept = await touchesRows(
+        tx,
+        sql`update conversation set metadata = ${JSON.stringify(after)}::jsonb
           where id = ${conversationId}::uuid and metadata <> ${JSON.stringify(after)}::jsonb returning 1`,
-    );
-    if (!contactId) return kept;
-    const { firstName, lastName } = contactNaming({ contact })!;
-    const named = await touchesRows(
-      tx,
-      sql`update contact set display_name = ${displayName}, first_name = ${firstName ?? null}, last_name = ${lastName ?? null}
+      );
+      if (!contactId) return kept;
+      const { firstName, lastName } = contactNaming({ contact })!;
+      const named = await touchesRows(
+        tx,
+        sql`update contact set display_name = ${displayName}, first_name = ${firstName ?? null}, last_name = ${lastName ?? null}
           where id = ${contactId}::uuid and display_name is distinct from ${displayName} returning 1`,
-    );
-    return kept || named;
-  });
+      );
+      return kept || named;
+    },
+    contactsOwn,
+  );
 }
 
 /** Loads the contact's profile again through the connector of its source; a source without one has nothing to load. */

@@ -6,7 +6,7 @@ import { newId } from '../../ids.ts';
 import { inOrderOf } from '../../in-order.ts';
 import { rows } from '../../statement.ts';
 import { isOneLine, oversizedJson } from '../../text.ts';
-import { transaction } from '../../transaction.ts';
+import { type Tx, transaction } from '../../transaction.ts';
 import { MessageTemplate } from './message-template.entity.ts';
 
 export interface TemplateFields {
@@ -51,14 +51,7 @@ export async function createTemplate(ctx: Ctx, input: TemplateFields): Promise<M
   allow(ctx, 'createTemplate');
   check(input);
   return transaction(ctx, async (tx) => {
-    // One at a time for a source, so that two at once are counted.
-    await rows(tx.em, sql`select pg_advisory_xact_lock(9, hashtext(${input.sourceId}))`);
-    if ((await tx.em.count(MessageTemplate, { sourceId: input.sourceId })) >= mostTemplates) {
-      throw new InvalidInput(
-        'sourceId',
-        `this source has ${mostTemplates} templates, no more are taken: delete one first`,
-      );
-    }
+    await needRoom(tx, input.sourceId);
     const template = tx.em.create(MessageTemplate, { id: newId(), ...input, createdAt: tx.now() });
     await tx.em.flush();
     return template;
@@ -80,6 +73,7 @@ export async function updateTemplate(
       content: changes.content ?? template.content,
     };
     check(fields);
+    if (fields.sourceId !== template.sourceId) await needRoom(tx, fields.sourceId);
     tx.em.assign(template, fields, { merge: false, mergeObjectProperties: false });
     await tx.em.flush();
     return template;
@@ -90,6 +84,17 @@ export async function updateTemplate(
 export async function deleteTemplate(ctx: Ctx, { id }: { id: string }): Promise<void> {
   allow(ctx, 'deleteTemplate');
   if ((await ctx.em.nativeDelete(MessageTemplate, { id })) === 0) throw new NotFound('template', id);
+}
+
+// One at a time for a source, so that two at once are counted.
+async function needRoom(tx: Tx, sourceId: string): Promise<void> {
+  await rows(tx.em, sql`select pg_advisory_xact_lock(9, hashtext(${sourceId}))`);
+  if ((await tx.em.count(MessageTemplate, { sourceId })) >= mostTemplates) {
+    throw new InvalidInput(
+      'sourceId',
+      `this source has ${mostTemplates} templates, no more are taken: delete one first`,
+    );
+  }
 }
 
 function check({ sourceId, name, content }: TemplateFields): void {

@@ -29,7 +29,8 @@ export class UserAdminResolver {
   }
 
   @Mutation(() => InviteUserPayload, {
-    description: 'Mails an invitation that works once, within 7 days. CONFLICT when the address has an account.',
+    description:
+      'Mails an invitation that works once, within 7 days; the person becomes AGENT unless a role is given. CONFLICT when the address has an account.',
   })
   async inviteUser(@Ctx() ctx: GraphCtx, @Arg('input', () => InviteUserInput) input: InviteUserInput) {
     return { invitationId: await inviteUser(ctx, input) };

@@ -35,7 +35,7 @@ export class InviteUserInput {
   @Field(() => String, { description: 'Where the invitation is mailed to; the address of the account.' })
   email!: string;
 
-  @Field(() => RoleEnum, { nullable: true, description: 'What the person may do; SIGNUP_ROLE by default.' })
+  @Field(() => RoleEnum, { nullable: true, description: 'What the person may do; AGENT by default.' })
   role?: Role;
 }
 

@@ -25,7 +25,8 @@ export class UserResolver {
   }
 
   @Mutation(() => SessionPayload, {
-    description: 'Signs in. UNAUTHENTICATED, without saying which of the two was wrong.',
+    description:
+      'Signs in with e-mail address and password. UNAUTHENTICATED, without saying which of the two was wrong.',
   })
   logIn(@Ctx() ctx: GraphCtx, @Arg('input', () => LogInInput) input: LogInInput) {
     return logIn(ctx, input);
