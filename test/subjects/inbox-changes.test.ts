@@ -47,8 +47,12 @@ describe('the inbox', () => {
         ... on ConversationEvent { created conversation { id legacyId state tags { name } } } } }`,
       { token: agent.token, variables: { after } },
     );
+    // The cursor may stand before what was there already: other databases of the server hold it back.
     const heard: Json[] = [];
-    for (let count = 0; count < 5; count += 1) heard.push(await events.next());
+    while (heard.at(-1)?.deletedId == null) {
+      const event = await events.next();
+      if (heard.length > 0 || event.__typename === 'TagEvent') heard.push(event);
+    }
     events.close();
     // A subject is shown as it is when it is told.
     const gone = { __typename: 'TagEvent', deletedId: null, tag: null };

@@ -45,6 +45,8 @@ describe('R: bodies of the older contracts', () => {
 
   it('R2: does not mind what it does not know', async () => {
     for (const [name, row] of rows.filter(([, one]) => !open.has(rootFieldOf(one)))) {
+      // A list has no names.
+      if (Array.isArray(bodyOf(row))) continue;
       const plain = await call(name, row, bodyOf(row));
       const more = {
         unknown: 1,
