@@ -5,6 +5,7 @@ import { type Row, row } from '../run-row.ts';
 import * as answers from './airy.answers.ts';
 import {
   anyJson,
+  conversationOnly,
   defined,
   id,
   nothing,
@@ -18,6 +19,7 @@ import {
   pageVariables,
   tagColor,
   text,
+  unfilteredAnswer,
 } from './airy.inputs.ts';
 import {
   type ChannelData,
@@ -144,7 +146,7 @@ export const airyCore: Record<string, Row> = {
   'conversations.read': row({
     runs: 'mutation ($input: ConversationInput!) { markConversationRead(input: $input) { changed } }',
     status: 202,
-    in: z.object({ conversation_id: id }).transform((body) => ({ input: { conversationId: body.conversation_id } })),
+    in: conversationOnly,
     answer: answers.nothing,
     out: emptyObject,
   }),
@@ -166,7 +168,7 @@ export const airyCore: Record<string, Row> = {
       const place = { sourceId, conversationId: variables.id };
       return {
         data: messages.nodes.map((message) => messagePayload(message, place)),
-        ...pageAnswer(messages.pageInfo, { total: messages.total, filteredTotal: messages.total }),
+        ...unfilteredAnswer(messages),
       };
     },
   }),

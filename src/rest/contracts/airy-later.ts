@@ -2,12 +2,8 @@ import { z } from 'zod';
 import { globalId } from '../../graphql/execute.ts';
 import { type Row, row } from '../run-row.ts';
 import * as answers from './airy.answers.ts';
-import { id, jsonObject, oneOf, text } from './airy.inputs.ts';
+import { conversationOnly, id, jsonObject, oneOf, text } from './airy.inputs.ts';
 import { type SentData, sentFields, sentPayload } from './airy.payloads.ts';
-
-const conversationOnly = z
-  .object({ conversation_id: id })
-  .transform((body) => ({ input: { conversationId: body.conversation_id } }));
 
 const setState = 'mutation ($input: SetConversationStateInput!) { setConversationState(input: $input) { changed } }';
 

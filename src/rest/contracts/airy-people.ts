@@ -6,15 +6,16 @@ import {
   anyJson,
   defined,
   id,
+  nothing,
   optionalText,
   type PageData,
-  pageAnswer,
   pageArguments,
   pageFields,
   pageInfoFields,
   pageParameters,
   pageVariables,
   text,
+  unfilteredAnswer,
 } from './airy.inputs.ts';
 import { type SessionData, sessionFields, sessionPayload } from './airy.payloads.ts';
 import {
@@ -107,7 +108,7 @@ export const airyPeople: Record<string, Row> = {
     answer: answers.contacts,
     out: ({ contacts }: { contacts: PageData & { nodes: ContactDetailsData[] } }) => ({
       data: contacts.nodes.map(contactDetailsPayload),
-      ...pageAnswer(contacts.pageInfo, { total: contacts.total, filteredTotal: contacts.total }),
+      ...unfilteredAnswer(contacts),
     }),
   }),
 
@@ -223,7 +224,7 @@ export const airyPeople: Record<string, Row> = {
     answer: answers.users,
     out: ({ users }: { users: PageData & { nodes: UserData[] } }) => ({
       data: users.nodes.map(userPayload),
-      ...pageAnswer(users.pageInfo, { total: users.total, filteredTotal: users.total }),
+      ...unfilteredAnswer(users),
     }),
   }),
 
@@ -254,7 +255,7 @@ export const airyPeople: Record<string, Row> = {
 
   'client.config': row({
     runs: `query { config: clientConfig { ${clientConfigFields} } }`,
-    in: z.object({}).transform(() => ({})),
+    in: nothing,
     answer: answers.clientConfig,
     out: ({ config }: { config: ClientConfigData }) => clientConfigPayload(config),
   }),

@@ -60,6 +60,11 @@ export const tagColor = z
     return z.NEVER;
   });
 
+/** A body that names a conversation, as the input of an operation. */
+export const conversationOnly = z
+  .object({ conversation_id: id })
+  .transform((body) => ({ input: { conversationId: body.conversation_id } }));
+
 /** A body that carries nothing we read. */
 export const nothing = z.object({}).transform(() => ({}));
 
@@ -128,3 +133,8 @@ export interface PageData {
 export const pageInfoFields = 'pageInfo { hasNextPage hasPreviousPage startCursor endCursor }';
 export const pageParameters = '$first: Int, $after: Cursor, $last: Int, $before: Cursor';
 export const pageArguments = 'first: $first, after: $after, last: $last, before: $before';
+
+/** Of a list that nothing filters. */
+export function unfilteredAnswer({ pageInfo, total }: PageData) {
+  return pageAnswer(pageInfo, { total, filteredTotal: total });
+}

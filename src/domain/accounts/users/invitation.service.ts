@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { allow, userIdOf } from '../../access.ts';
+import { inBackground, needBackground } from '../../background.ts';
 import type { Ctx, Role } from '../../context.ts';
-import { Forbidden, InvalidInput, Unavailable } from '../../errors.ts';
+import { Forbidden, InvalidInput } from '../../errors.ts';
 import { newId } from '../../ids.ts';
 import { sha256Hex } from '../../secrets.ts';
 import { rows } from '../../statement.ts';
@@ -20,8 +21,6 @@ import {
 } from './user.service.ts';
 
 const daysToAccept = 7;
-/** Mails under way at once; more is a flood. */
-const mostMails = 100;
 
 /**
  * Mails an invitation whose id opens an account once, within 7 days. A newer one for the same address voids the older.
@@ -35,23 +34,17 @@ export async function inviteUser(ctx: Ctx, input: { email: string; role?: Role |
   const key = checkEmail(input.email);
   const email = input.email.trim();
   if ((await ctx.em.count(UserAccount, { emailKey: key })) > 0) throw new EmailInUse();
-  if (ctx.core.background.size >= mostMails) throw new Unavailable();
+  needBackground(ctx);
   const id = randomBytes(32).toString('base64url');
-  await transaction(ctx, async (tx) => {
-    await rows(
-      tx.em,
-      sql`insert into invitation (id_hash, email, email_key, role, invited_by, expires_at) values (
-            ${sha256Hex(id)}, ${email}, ${key}, ${input.role ?? 'AGENT'}, ${userIdOf(ctx)}::uuid,
-            now() + make_interval(days => ${daysToAccept}::int))
-          on conflict (email_key) do update set id_hash = excluded.id_hash, email = excluded.email, role = excluded.role,
-            invited_by = excluded.invited_by, expires_at = excluded.expires_at, created_at = now()`,
-    );
-  });
-  const work = mail(ctx, email, id).catch((error: unknown) => {
-    ctx.core.log.error({ err: error, requestId: ctx.requestId }, 'the mail of an invitation could not be sent');
-  });
-  ctx.core.background.add(work);
-  work.finally(() => ctx.core.background.delete(work));
+  await rows(
+    ctx.em,
+    sql`insert into invitation (id_hash, email, email_key, role, invited_by, expires_at) values (
+          ${sha256Hex(id)}, ${email}, ${key}, ${input.role ?? 'AGENT'}, ${userIdOf(ctx)}::uuid,
+          now() + make_interval(days => ${daysToAccept}::int))
+        on conflict (email_key) do update set id_hash = excluded.id_hash, email = excluded.email, role = excluded.role,
+          invited_by = excluded.invited_by, expires_at = excluded.expires_at, created_at = now()`,
+  );
+  inBackground(ctx, mail(ctx, email, id), 'the mail of an invitation could not be sent');
   return id;
 }
 

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { allow } from '../../access.ts';
+import { inBackground, needBackground } from '../../background.ts';
 import { type Ctx, withEm } from '../../context.ts';
-import { InvalidInput, Unavailable } from '../../errors.ts';
+import { InvalidInput } from '../../errors.ts';
 import { sha256Hex } from '../../secrets.ts';
 import { rows } from '../../statement.ts';
 import { transaction } from '../../transaction.ts';
@@ -15,8 +16,6 @@ import { emailKey, forgetStanding, revokeTokens } from './user.service.ts';
 const resetSeconds = 3_600;
 const mailsPerAccount = 5;
 const mailsPerAddress = 50;
-/** Mails under way at once; more is a flood. */
-const mostMails = 100;
 
 /**
  * Mails a single-use link to the owner of the address. Says nothing of whether there is one: same answer, same time,
@@ -26,12 +25,8 @@ export async function requestPasswordReset(ctx: Ctx, input: { email: string }): 
   allow(ctx, 'requestPasswordReset');
   const key = emailKey(input.email);
   if (key === null) return;
-  if (ctx.core.background.size >= mostMails) throw new Unavailable();
-  const work = mailResetToken(ctx, key).catch((error: unknown) => {
-    ctx.core.log.error({ err: error, requestId: ctx.requestId }, 'the mail of a password reset could not be sent');
-  });
-  ctx.core.background.add(work);
-  work.finally(() => ctx.core.background.delete(work));
+  needBackground(ctx);
+  inBackground(ctx, mailResetToken(ctx, key), 'the mail of a password reset could not be sent');
 }
 
 async function mailResetToken(ctx: Ctx, key: string): Promise<void> {

@@ -10,6 +10,7 @@ import { rows } from '../../statement.ts';
 import { isOneLine, isWebAddress } from '../../text.ts';
 import { Overtaken, type Tx, transaction } from '../../transaction.ts';
 import { contactNaming } from '../metadata/metadata.service.ts';
+import { sourceLocks } from '../metadata/waiting-metadata.service.ts';
 import { Contact } from './contact.entity.ts';
 import { conversationsOf } from './contact.service.ts';
 
@@ -38,7 +39,7 @@ const timezones = { least: -12, most: 14 };
 /** @throws InvalidInput nothing given, or a field */
 export async function createContact(ctx: Ctx, fields: ContactFields): Promise<Contact> {
   allow(ctx, 'createContact');
-  check(fields, '', { isNew: true });
+  check(fields, { isNew: true });
   return transaction(ctx, async (tx) => {
     await lockLinks(tx, [{ fields, path: '' }]);
     const contact = insert(tx, fields);
@@ -72,7 +73,7 @@ export async function updateContact(
   { contactId, ...fields }: ContactFields & { contactId: string },
 ): Promise<Contact> {
   allow(ctx, 'updateContact');
-  check(fields, '', { isNew: false });
+  check(fields, { isNew: false });
   return transaction(ctx, async (tx) => {
     const own = await conversationsOf(tx, contactId);
     await lockLinks(tx, [{ fields, path: '' }], own);
@@ -137,8 +138,8 @@ function merged(before: Record<string, string>, given: Record<string, string | n
   return Object.fromEntries(kept);
 }
 
-function check(fields: ContactFields, path: string, how: { isNew: boolean }): void {
-  const faults = faultsOf(fields, path, how);
+function check(fields: ContactFields, how: { isNew: boolean }): void {
+  const faults = faultsOf(fields, '', how);
   if (faults.length > 0) throw new InvalidInput(faults);
 }
 
@@ -215,14 +216,9 @@ async function lockLinks(tx: Tx, parts: readonly Part[], others: readonly string
   );
 }
 
-/** The sources, so that no ingest is about to use a contact of theirs, and then the conversations; in the order of an ingest. */
+// Alone with the sources: no ingest is about to use a contact of theirs.
 function locksAlone(sources: readonly string[], conversationIds: readonly string[]): RawBuilder<unknown> {
-  return sql`select pg_advisory_xact_lock(class, key) from (
-        select class, key from (
-          select 8 class, hashtext(s) key from unnest(${[...sources]}::text[]) s
-          union all
-          select 7, hashtext(c::text) & 1023 from unnest(${[...conversationIds]}::uuid[]) c) wanted
-        group by class, key order by class desc, key) locks`;
+  return sourceLocks(new Map(sources.map((source) => [source, true])), conversationIds);
 }
 
 interface Linking {

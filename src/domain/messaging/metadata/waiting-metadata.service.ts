@@ -1,21 +1,34 @@
 import { type RawBuilder, sql } from 'kysely';
-import { rows } from '../../statement.ts';
+import { plainArray, rows, textArray } from '../../statement.ts';
 import type { Tx } from '../../transaction.ts';
 import type { Metadata } from './metadata.service.ts';
 
 /**
- * First statement of a transaction that writes results: shares the lock of each source that metadata without a subject takes
- * alone, so that nothing is kept as "not there yet" beside us, and then takes those of the conversations. Always in the
- * order that an ingest has.
+ * The locks of what a source tells: first the sources, each alone or shared, then the conversations, always by the key of
+ * the lock and not by mode, so that no two of those who take them wait for each other. Metadata without a subject takes its
+ * source alone and all else shares it, so nothing is kept as "not there yet" beside its subject's coming.
+ *
+ * @param sources by id, whether it is taken alone
  */
-export function lockForResults(sources: readonly string[], conversationIds: readonly string[]): RawBuilder<unknown> {
-  return sql`select case class when 8 then pg_advisory_xact_lock_shared(class, key) else pg_advisory_xact_lock(class, key) end
+export function sourceLocks(
+  sources: ReadonlyMap<string, boolean>,
+  conversationIds: Iterable<string>,
+): RawBuilder<unknown> {
+  // The inner query is grouped and sorted before the outer one takes the first lock. Sources may share a key: the
+  // stronger mode counts, as a lock that is raised later could wait for another that is raised.
+  return sql`select case when alone then pg_advisory_xact_lock(class, key) else pg_advisory_xact_lock_shared(class, key) end
         from (
-          select class, key from (
-            select 8 class, hashtext(s) key from unnest(${[...sources]}::text[]) s
+          select class, key, bool_or(alone) alone from (
+            select 8 class, hashtext(s) key, alone
+              from unnest(${textArray([...sources.keys()])}::text[], ${plainArray([...sources.values()])}::boolean[]) t(s, alone)
             union all
-            select 7, hashtext(c::text) & 1023 from unnest(${[...conversationIds]}::uuid[]) c) wanted
+            select 7, hashtext(c::text) & 1023, true from unnest(${plainArray([...conversationIds])}::uuid[]) c) wanted
           group by class, key order by class desc, key) locks`;
+}
+
+/** First statement of a transaction that writes what came of messages: it shares their sources. */
+export function lockForResults(sources: readonly string[], conversationIds: readonly string[]): RawBuilder<unknown> {
+  return sourceLocks(new Map(sources.map((source) => [source, false])), conversationIds);
 }
 
 /** Part of a larger statement: a row where metadata waits for a message of this id. */

@@ -3,6 +3,7 @@ import { sourceThingId } from '../../ids.ts';
 import { plainArray, textArray } from '../../statement.ts';
 import type { Send } from '../../transaction.ts';
 import type { Metadata } from '../metadata/metadata.service.ts';
+import { sourceLocks } from '../metadata/waiting-metadata.service.ts';
 import type { IngestEntry } from './ingest-batch.ts';
 
 export interface KnownConversation {
@@ -57,9 +58,7 @@ export async function messageConversations(send: Send, entries: IngestEntry[]): 
 }
 
 /**
- * The locks of an ingest, always in this order: the sources, then the conversations, each by the key of the lock and
- * not by mode, so that no two ingests wait for each other. Metadata whose subject is not in its own batch takes the
- * source alone, all else shares it: so a subject never slips in between "it is not there yet" and "kept until it comes".
+ * The locks of an ingest. Metadata whose subject is not in its own batch takes the source alone, all else shares it.
  *
  * @returns also the ids of the conversations that it locks
  */
@@ -67,19 +66,8 @@ export function locksForIngest(
   entries: IngestEntry[],
   subjects: string[],
 ): { statement: RawBuilder<unknown>; conversations: Set<string> } {
-  const sources = sourceModes(entries);
   const conversations = new Set([...subjects, ...entries.flatMap(conversationsOf)]);
-  // The inner query is grouped and sorted before the outer one takes the first lock. Sources may share a key: the
-  // stronger mode counts, as a lock that is raised later could wait for another that is raised.
-  const statement = sql`select case when alone then pg_advisory_xact_lock(class, key) else pg_advisory_xact_lock_shared(class, key) end
-        from (
-          select class, key, bool_or(alone) alone from (
-            select 8 class, hashtext(s) key, alone
-              from unnest(${textArray([...sources.keys()])}::text[], ${plainArray([...sources.values()])}::boolean[]) t(s, alone)
-            union all
-            select 7, hashtext(c::text) & 1023, true from unnest(${plainArray([...conversations])}::uuid[]) c) wanted
-          group by class, key order by class desc, key) locks`;
-  return { statement, conversations };
+  return { statement: sourceLocks(sourceModes(entries), conversations), conversations };
 }
 
 /** The sources of a group, and whether it takes them alone. */
