@@ -82,6 +82,12 @@ export async function takeOver(form: TakeOverForm): Promise<TakeOverResult> {
     }
   }
   await until(async () => held === form.conversations, 30_000);
+  // A claim that is on its way when the process stops could be run after its leases have ended, and take them again.
+  await until(async () => {
+    const busy = await sql(`select from pg_stat_activity where application_name = 'the-first'
+      and (state <> 'idle' or state_change > clock_timestamp() - interval '100 ms')`);
+    return busy.length === 0;
+  });
 
   if (form.signal === 'SIGKILL') {
     await process.kill();
