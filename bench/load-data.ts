@@ -113,10 +113,15 @@ async function load(
     const [{ unread } = { unread: 0 }] = (
       await client.query<{ unread: number }>(`select sum(unread_count)::int unread from conversation`)
     ).rows;
-    await client.query(
-      `insert into counter (name, slot, value) values ('conversations', 0, $1), ('unread_messages', 0, $2)`,
-      [conversations + 1, unread],
-    );
+    await client.query(`
+      insert into counter (name, slot, value)
+      select 'contacts', 0, count(*) from contact
+      union all select 'conversations', 0, count(*) from conversation
+      union all select 'conversations_channel:' || channel_id, 0, count(*) from conversation group by channel_id
+      union all select 'conversations_source:' || source, 0, count(*) from conversation group by source
+      union all select 'conversations_tag:' || tag_id, 0, count(*) from conversation_tag group by tag_id
+      union all select 'unread_conversations', 0, count(*) from conversation where unread_count > 0
+      union all select 'unread_messages', 0, sum(unread_count) from conversation`);
     await client.query('vacuum (freeze, analyze)');
     await client.query('checkpoint');
     return { sourceId, sourceToken, conversations, messages, unread };
@@ -158,6 +163,9 @@ async function fillConversations(client: pg.Client, conversations: number): Prom
       from generate_series(0, ${conversations}) n offset 0) c
     join channel h on h.source_channel_id = 'channel-' || n % ${channels}
     where s.source_id = '${sourceId}'`);
+  await client.query(`
+    insert into conversation_recency (last_message_at, conversation_id, unread_count)
+    select last_message_at, id, unread_count from conversation`);
   await client.query(`
     insert into tag (id, name, color)
     select ('01940000-0000-7000-9000-' || lpad(to_hex(n), 12, '0'))::uuid, 'tag ' || lpad(n::text, 2, '0'),

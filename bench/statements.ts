@@ -58,7 +58,11 @@ export function ingestSql({ source, incoming, slot }: IngestSql): string {
       next_sequence = greatest(c.next_sequence, m.last_sequence + 1),
       last_message_id = case when m.last_at >= c.last_message_at then m.last_id else c.last_message_id end,
       last_message_at = greatest(c.last_message_at, m.last_at), updated_at = now()
-    from moves m where c.id = m.conversation_id and m.conversation_id in (select id from held)),
+    from moves m where c.id = m.conversation_id and m.conversation_id in (select id from held)
+    returning c.id, old.last_message_at place, old.unread_count unread_before, c.last_message_at, c.unread_count),
+  moved_place as (
+    update conversation_recency r set last_message_at = m.last_message_at, unread_count = m.unread_count
+    from moved m where r.last_message_at = m.place and r.conversation_id = m.id),
   made as (
     insert into conversation as c (id, source, source_conversation_id, channel_id, contact_id, unread_count,
       message_count, next_sequence, last_message_at, last_message_id, created_at)
@@ -75,7 +79,10 @@ export function ingestSql({ source, incoming, slot }: IngestSql): string {
       last_message_id = case when excluded.last_message_at >= c.last_message_at then excluded.last_message_id
         else c.last_message_id end,
       last_message_at = greatest(c.last_message_at, excluded.last_message_at), updated_at = now()
-    returning c.id, c.xmax = 0 is_new),
+    returning c.id, c.xmax = 0 is_new, c.channel_id, c.last_message_at, c.unread_count),
+  new_place as (
+    insert into conversation_recency (last_message_at, conversation_id, unread_count)
+    select last_message_at, id, unread_count from made where is_new),
   logged as (
     insert into event (conversation_id, kind, payload)
     select id, 'conversation.created', '{}'::jsonb from made where is_new
@@ -87,6 +94,13 @@ export function ingestSql({ source, incoming, slot }: IngestSql): string {
     insert into counter as k (name, slot, value)
     select name, ${slot}, value from (
       select 'conversations' name, (select count(*) from made where is_new) value
+      union all
+      select 'conversations_channel:' || channel_id, count(*) from made where is_new group by channel_id
+      union all
+      select 'conversations_source:' || ${source}, (select count(*) from made where is_new)
+      union all
+      select 'unread_conversations', (select count(*) from moved where unread_before = 0 and unread_count > 0)
+        + (select count(*) from made where is_new and unread_count > 0)
       union all
       select 'unread_messages', (select sum(unread) from moves)) c
     where value > 0 order by name
@@ -112,7 +126,9 @@ export function listSql(limit: number): string {
       where ct.conversation_id = c.id),
     (select coalesce(sum(value), 0) from counter where name = 'conversations'),
     (select coalesce(sum(value), 0) from counter where name = 'unread_messages')
-  from (select * from conversation order by last_message_at desc, id desc limit ${limit}) c
+  from (select conversation_id from conversation_recency
+    order by last_message_at desc, conversation_id desc limit ${limit}) r
+  join conversation c on c.id = r.conversation_id
   join source s on s.id = c.source
   join channel h on h.id = c.channel_id
   left join contact p on p.id = c.contact_id
@@ -141,7 +157,10 @@ export const sendSql = `
       last_message_at = greatest(c.last_message_at, $5::timestamptz), updated_at = now()
     from channel h where c.id = $1::uuid and h.id = c.channel_id and h.connected
     returning c.next_sequence - 1 sequence, c.source, c.channel_id, h.source_channel_id, c.source_conversation_id,
-      c.created_at),
+      c.created_at, old.last_message_at place, c.last_message_at),
+  moved_place as (
+    update conversation_recency r set last_message_at = m.last_message_at
+    from moved m where r.last_message_at = m.place and r.conversation_id = $1::uuid),
   stored as (
     insert into message (id, conversation_id, source, sequence, from_contact, sender_type, sender_id, content,
       delivery_state, sent_at, created_at)

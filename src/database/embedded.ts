@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -251,6 +252,11 @@ async function startServer(home: EmbeddedHome, parameters: Record<string, string
   }
 }
 
+/** A sixteenth of the machine's memory: what is written often stays in it, and is written to disk once for many changes. */
+function sharedBuffersMb(memoryBytes: number): number {
+  return Math.max(128, Math.min(1_024, Math.floor(memoryBytes / 16 / 2 ** 20)));
+}
+
 /** Gives a connection, or what the server said before it ended. */
 async function tryStart(
   home: EmbeddedHome,
@@ -269,6 +275,7 @@ async function tryStart(
     // A failed statement holds what people wrote, and its detail their addresses: neither belongs into a log.
     log_min_error_statement: 'panic',
     log_error_verbosity: 'terse',
+    shared_buffers: `${sharedBuffersMb(totalmem())}MB`,
     ...parameters,
   };
   const output = openSync(home.serverLog, isLong ? 'w' : 'a', 0o600);

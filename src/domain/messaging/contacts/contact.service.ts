@@ -70,7 +70,7 @@ export async function listContacts(
       found.map((row) => toContact(row)!),
       isInside,
     ),
-    total: async () => (await readCounters(ctx)).contacts,
+    total: async () => (await readCounters(ctx, ['contacts'])).contacts,
   };
 }
 

@@ -100,36 +100,60 @@ const totalColumns = sql.raw(
 );
 
 export interface ConversationRowsQuery {
-  where: RawBuilder<unknown>;
-  backwards: boolean;
-  /** Left out: all that `where` leaves. */
-  limit?: number;
-  offset?: number;
+  /** What gives the rows of `conversation c`: see `conversationsOfIds`, `pageByRecency` and `pagesOfContacts`. */
+  from: RawBuilder<unknown>;
+  backwards?: boolean;
   /** With the totals of all conversations in each row. */
   totals?: true;
   /** Without `fieldsOfAllColumns`: what is read of them then has no meaning. */
   fewColumns?: boolean;
-  /** A page of each of these contacts instead of one of all. */
-  ofContacts?: readonly string[];
+}
+
+export interface RowsWindow {
+  /** Which part of the list, for the columns `last_message_at` and `conversation_id`. */
+  where: RawBuilder<unknown>;
+  backwards: boolean;
+  limit: number;
+  offset: number;
+}
+
+export function conversationsOfIds(ids: readonly string[]): RawBuilder<unknown> {
+  return sql`(select * from conversation where id = any(${[...ids]}::uuid[])) c`;
 }
 
 /** The page comes first, from the index alone; what hangs on it is joined to those rows only. */
-export async function readConversationRows(ctx: Ctx, query: ConversationRowsQuery): Promise<ConversationColumns[]> {
-  const { ofContacts } = query;
-  const direction = query.backwards ? sql`asc` : sql`desc`;
+export function pageByRecency(window: RowsWindow): RawBuilder<unknown> {
+  return sql`(select conversation_id from conversation_recency where ${window.where} ${orderAndLimit(window)}) r
+        join conversation c on c.id = r.conversation_id`;
+}
+
+/** A page of each of these contacts instead of one of all. */
+export function pagesOfContacts(contactIds: readonly string[], window: RowsWindow): RawBuilder<unknown> {
+  return sql`unnest(${[...contactIds]}::uuid[]) k(id) cross join lateral (
+          select * from (select id conversation_id, * from conversation) c
+          where c.contact_id = k.id and ${window.where} ${orderAndLimit(window)}) c`;
+}
+
+function orderAndLimit({ backwards, limit, offset }: RowsWindow): RawBuilder<unknown> {
+  const direction = directionOf(backwards);
   // The limit is part of the text: with a parameter for it PostgreSQL would plan the statement anew each time.
-  const window = sql`${query.limit ? sql`limit ${sql.lit(query.limit)}` : nothing} ${query.offset ? sql`offset ${query.offset}::int` : nothing}`;
-  const page = sql`(select * from conversation c where ${ofContacts ? sql`c.contact_id = k.id and` : nothing} ${query.where}
-          order by c.last_message_at ${direction}, c.id ${direction}
-          ${window}) c`;
-  const pages = ofContacts ? sql`unnest(${[...ofContacts]}::uuid[]) k(id) cross join lateral ${page}` : page;
+  return sql`order by last_message_at ${direction}, conversation_id ${direction}
+          limit ${sql.lit(limit)} ${offset > 0 ? sql`offset ${offset}::int` : nothing}`;
+}
+
+function directionOf(backwards: boolean): RawBuilder<unknown> {
+  return backwards ? sql`asc` : sql`desc`;
+}
+
+export async function readConversationRows(ctx: Ctx, query: ConversationRowsQuery): Promise<ConversationColumns[]> {
+  const direction = directionOf(query.backwards ?? false);
   return readRows(
     ctx,
     sql<ConversationColumns>`select ${query.fewColumns ? fewColumns : allColumns},
           (select json_agg(json_build_object('id', t.id, 'name', t.name, 'color', t.color) order by t.name, t.id)
             from conversation_tag ct join tag t on t.id = ct.tag_id where ct.conversation_id = c.id) tags
           ${query.totals ? totalColumns : nothing}
-        from ${pages}
+        from ${query.from}
         join channel h on h.id = c.channel_id
         left join contact p on p.id = c.contact_id
         left join message m on m.id = c.last_message_id

@@ -20,6 +20,7 @@ export interface ConversationChange {
 }
 
 interface Before {
+  state: ConversationState;
   unread_count: number;
   contact_id: string | null;
   metadata: Metadata;
@@ -37,7 +38,7 @@ async function change(
     await lockConversations(tx, [conversationId, ...others]);
     const [before] = await rows<Before>(
       tx.em,
-      sql`select unread_count, contact_id::text, metadata from conversation
+      sql`select state, unread_count, contact_id::text, metadata from conversation
           where id = ${conversationId}::uuid for no key update`,
     );
     if (!before) throw new NotFound('conversation', conversationId);
@@ -61,8 +62,14 @@ export function markRead(ctx: Ctx, { conversationId }: { conversationId: string 
   allow(ctx, 'markConversationRead');
   return change(ctx, conversationId, async (tx, { unread_count: unread }) => {
     if (unread === 0) return false;
-    await rows(tx.em, sql`update conversation set unread_count = 0 where id = ${conversationId}::uuid`);
-    await moveCounters(tx, { unread_messages: -unread });
+    await rows(
+      tx.em,
+      sql`with read as (
+            update conversation set unread_count = 0 where id = ${conversationId}::uuid returning id, last_message_at)
+          update conversation_recency r set unread_count = 0
+          from read where r.last_message_at = read.last_message_at and r.conversation_id = read.id`,
+    );
+    await moveCounters(tx, { unread_conversations: -1, unread_messages: -unread });
     return true;
   });
 }
@@ -73,12 +80,16 @@ export function setState(
   { conversationId, state }: { conversationId: string; state: ConversationState },
 ): Promise<ConversationChange> {
   allow(ctx, 'setConversationState');
-  return change(ctx, conversationId, (tx) =>
-    touchesRows(
-      tx,
-      sql`update conversation set state = ${state} where id = ${conversationId}::uuid and state <> ${state} returning 1`,
-    ),
-  );
+  return change(ctx, conversationId, async (tx, { state: before }) => {
+    if (state === before) return false;
+    await rows(tx.em, sql`update conversation set state = ${state} where id = ${conversationId}::uuid`);
+    // What is neither closed nor snoozed is open: that is not counted.
+    const counted = [before, state].map((one) =>
+      one === 'OPEN' ? undefined : (`conversations_state:${one}` as const),
+    );
+    await moveCounters(tx, { ...(counted[0] && { [counted[0]]: -1 }), ...(counted[1] && { [counted[1]]: 1 }) });
+    return true;
+  });
 }
 
 /** Gives it to a person, or with null to nobody. @throws NotFound conversation, or no such active person */
@@ -120,11 +131,13 @@ export function tag(ctx: Ctx, { conversationId, tagId }: ConversationAndTag): Pr
     );
     if (count!.others >= mostTags)
       throw new InvalidInput('tagId', `this conversation has ${mostTags} tags, no more are put on it`);
-    return touchesRows(
+    const isNew = await touchesRows(
       tx,
       sql`insert into conversation_tag (conversation_id, tag_id) values (${conversationId}::uuid, ${tagId}::uuid)
           on conflict do nothing returning 1`,
     );
+    if (isNew) await moveCounters(tx, { [`conversations_tag:${tagId}`]: 1 });
+    return isNew;
   });
 }
 
@@ -133,11 +146,13 @@ export function untag(ctx: Ctx, { conversationId, tagId }: ConversationAndTag): 
   allow(ctx, 'untagConversation');
   return change(ctx, conversationId, async (tx) => {
     await needTag(tx, tagId);
-    return touchesRows(
+    const wasThere = await touchesRows(
       tx,
       sql`delete from conversation_tag
           where conversation_id = ${conversationId}::uuid and tag_id = ${tagId}::uuid returning 1`,
     );
+    if (wasThere) await moveCounters(tx, { [`conversations_tag:${tagId}`]: -1 });
+    return wasThere;
   });
 }
 

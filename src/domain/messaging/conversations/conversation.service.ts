@@ -10,6 +10,7 @@ import {
   instantOfKey,
   type Page,
   type PageRequest,
+  type PageWindow,
   type Place,
   pageWindow,
   toPage,
@@ -19,7 +20,11 @@ import { rows } from '../../statement.ts';
 import {
   type ConversationColumns,
   type ConversationRowsQuery,
+  conversationsOfIds,
   type LoadedConversation,
+  pageByRecency,
+  pagesOfContacts,
+  type RowsWindow,
   readConversationRows,
   toConversations,
 } from './conversation-rows.ts';
@@ -45,20 +50,17 @@ export async function listConversations(
 ): Promise<ConversationPage> {
   allow(ctx, 'conversations');
   const window = pageWindow('conversations', request);
-  const { place } = window;
-  const condition = place && place.kind !== 'offset' ? await placeCondition(ctx, place, window.backwards) : sql`true`;
+  const { place, backwards } = window;
   const found = await readConversationRows(ctx, {
-    where: condition,
-    backwards: window.backwards,
-    limit: window.limit + 1,
-    offset: place?.kind === 'offset' ? place.offset : 0,
+    from: pageByRecency(await rowsWindow(ctx, window)),
+    backwards,
     totals: true,
     fewColumns: request.fewColumns,
   });
   const [first] = found;
-  let read: ReturnType<typeof readCounters> | undefined;
+  let read: Promise<Record<'conversations' | 'unread_messages', number>> | undefined;
   const counters = () => {
-    read ??= readCounters(ctx);
+    read ??= readCounters(ctx, ['conversations', 'unread_messages']);
     return read;
   };
   // Each row has the totals; a page without rows has none.
@@ -83,14 +85,9 @@ export async function listContactConversations(
   request: PageRequest,
 ): Promise<ConversationPage[]> {
   const window = pageWindow('conversations', request);
-  const { place } = window;
-  const found = await readConversationRows(ctx, {
-    where: place && place.kind !== 'offset' ? await placeCondition(ctx, place, window.backwards) : sql`true`,
-    backwards: window.backwards,
-    limit: window.limit + 1,
-    offset: place?.kind === 'offset' ? place.offset : 0,
-    ofContacts: contactIds,
-  });
+  const { place, backwards } = window;
+  const from = pagesOfContacts(contactIds, await rowsWindow(ctx, window));
+  const found = await readConversationRows(ctx, { from, backwards });
   const byContact = new Map<string, LoadedConversation[]>(contactIds.map((id) => [id, []]));
   for (const conversation of await toConversations(ctx, found)) {
     byContact.get(conversation.contactId ?? '')?.push(conversation);
@@ -125,9 +122,15 @@ async function hasNewer(ctx: Ctx, row: ConversationColumns | undefined): Promise
   if (!row) return false;
   const [probe] = await rows<{ newer: boolean }>(
     ctx.em,
-    sql`select exists (select 1 from conversation c where (c.last_message_at, c.id) > (${new Date(row.c_last_message_at).toISOString()}::timestamptz, ${row.c_id}::uuid)) newer`,
+    sql`select exists (select 1 from conversation_recency where (last_message_at, conversation_id) > (${new Date(row.c_last_message_at).toISOString()}::timestamptz, ${row.c_id}::uuid)) newer`,
   );
   return probe?.newer ?? false;
+}
+
+async function rowsWindow(ctx: Ctx, { place, backwards, limit }: PageWindow): Promise<RowsWindow> {
+  const where = place && place.kind !== 'offset' ? await placeCondition(ctx, place, backwards) : sql`true`;
+  // One more tells whether there is a page behind it.
+  return { where, backwards, limit: limit + 1, offset: place?.kind === 'offset' ? place.offset : 0 };
 }
 
 // The list runs downwards: behind a place is what is smaller. A bare id means its present place and itself.
@@ -140,13 +143,13 @@ async function placeCondition(
     const [at] = await findConversations(ctx, [place.id]);
     if (!at) throw unknownCursor(place.path);
     const compare = backwards ? sql`>` : sql`<=`;
-    return sql`(c.last_message_at, c.id) ${compare} (${at.lastMessageAt.toISOString()}::timestamptz, ${at.id}::uuid)`;
+    return sql`(last_message_at, conversation_id) ${compare} (${at.lastMessageAt.toISOString()}::timestamptz, ${at.id}::uuid)`;
   }
   const [at, id] = place.key;
   if (typeof id !== 'string' || !isUuid(id)) throw unknownCursor(place.path);
   const compare = backwards ? sql`>` : sql`<`;
   // As text: a floating-point number of seconds is not exact in far years, and the page would repeat for ever.
-  return sql`(c.last_message_at, c.id) ${compare} (${instantOfKey(at, place.path).toISOString()}::timestamptz, ${id}::uuid)`;
+  return sql`(last_message_at, conversation_id) ${compare} (${instantOfKey(at, place.path).toISOString()}::timestamptz, ${id}::uuid)`;
 }
 
 /** The opaque place of a conversation: a conversation that moves while a client pages never loops it. */
@@ -170,9 +173,6 @@ export async function getConversation(ctx: Ctx, id: string): Promise<LoadedConve
 
 /** In the order of `ids`, null for what is not there; the caller has checked the rights. */
 export async function findConversations(ctx: Ctx, ids: readonly string[]): Promise<(LoadedConversation | null)[]> {
-  const found = await readConversationRows(ctx, {
-    where: sql`c.id = any(${ids.filter(isUuid)}::uuid[])`,
-    backwards: false,
-  });
+  const found = await readConversationRows(ctx, { from: conversationsOfIds(ids.filter(isUuid)) });
   return inOrderOf(ids, await toConversations(ctx, found));
 }

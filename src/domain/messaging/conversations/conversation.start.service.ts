@@ -52,10 +52,18 @@ async function begin(tx: Tx, begun: Recipient & { id: string; source: string }):
   const metadata = (await takeWaitingMetadata(tx, subject)) ?? {};
   await rows(
     tx.em,
-    sql`insert into conversation (id, source, source_conversation_id, channel_id, metadata, last_message_at, created_at)
-        values (${begun.id}::uuid, ${begun.source}::uuid, ${begun.sourceRecipientId}, ${begun.channelId}::uuid,
-          ${JSON.stringify(metadata)}::jsonb, ${now}::timestamptz, ${now}::timestamptz)`,
+    sql`with made as (
+          insert into conversation (id, source, source_conversation_id, channel_id, metadata, last_message_at, created_at)
+          values (${begun.id}::uuid, ${begun.source}::uuid, ${begun.sourceRecipientId}, ${begun.channelId}::uuid,
+            ${JSON.stringify(metadata)}::jsonb, ${now}::timestamptz, ${now}::timestamptz)
+          returning id, last_message_at)
+        insert into conversation_recency (last_message_at, conversation_id, unread_count)
+        select last_message_at, id, 0 from made`,
   );
-  await moveCounters(tx, { conversations: 1 });
+  await moveCounters(tx, {
+    conversations: 1,
+    [`conversations_channel:${begun.channelId}`]: 1,
+    [`conversations_source:${begun.source}`]: 1,
+  });
   await appendEvents(tx, [{ kind: 'conversation.created', conversationId: begun.id, payload: {} }]);
 }

@@ -173,7 +173,10 @@ function take({ conversationId, json, id, senderId, sentAt }: Taking): RawBuilde
         last_message_id = case when c.last_message_at <= ${at} then ${id}::uuid else c.last_message_id end,
         last_message_at = greatest(c.last_message_at, ${at}), updated_at = now()
       from channel h where c.id = ${conversationId}::uuid and h.id = c.channel_id and h.connected
-      returning c.id, c.next_sequence - 1 sequence, c.source),
+      returning c.id, c.next_sequence - 1 sequence, c.source, old.last_message_at was_at, c.last_message_at),
+    placed as (
+      update conversation_recency r set last_message_at = p.last_message_at
+      from place p where r.last_message_at = p.was_at and r.conversation_id = p.id),
     stored as (
       insert into message (id, conversation_id, source, sequence, from_contact, sender_type, sender_id, content,
         delivery_state, sent_at, created_at)

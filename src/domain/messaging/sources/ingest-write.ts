@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import { counterSlot } from '../../counters.ts';
+import { movedBy } from '../../counters.ts';
 import { type DomainEvent, eventsOf, insertEvents } from '../../events.ts';
 import { plainArray, textArray } from '../../statement.ts';
 import { Overtaken, type Sends, sqlState } from '../../transaction.ts';
@@ -47,10 +47,7 @@ function insertContacts(plan: IngestPlan): RawBuilder<unknown> {
       select * from unnest(${plainArray(made.map((c) => c.id))}::uuid[], ${plainArray(made.map((c) => c.source))}::uuid[],
         ${textArray(made.map((c) => c.senderId))}::text[]) with ordinality t(id, source, sender_id, n)),
     contacts as (insert into contact (id) select id from made),
-    counted as (
-      insert into counter as k (name, slot, value)
-      select 'contacts', ${counterSlot()}::smallint, count(*) from made
-      on conflict (name, slot) do update set value = k.value + excluded.value),
+    counted as (${movedBy(sql`(select 'contacts' name, count(*) delta from made) m`)}),
     identities as (
       insert into contact_identity (source, sender_id, contact_id)
       select source, sender_id, id from made order by n on conflict do nothing returning 1)
@@ -66,11 +63,14 @@ function insertConversations(plan: IngestPlan): RawBuilder<unknown> {
         ${plainArray(made.map((c) => c.source))}::uuid[], ${textArray(made.map((c) => c.sourceConversationId))}::text[],
         ${plainArray(made.map((c) => c.channelId))}::uuid[], ${plainArray(made.map((c) => c.createdAt.toISOString()))}::timestamptz[])
         t(id, source, theirs, channel, at)
-      order by id returning id),
-    counted as (
-      insert into counter as k (name, slot, value)
-      select 'conversations', ${counterSlot()}::smallint, count(*) from made
-      on conflict (name, slot) do update set value = k.value + excluded.value)
+      order by id returning id, source, channel_id, last_message_at),
+    placed as (
+      insert into conversation_recency (last_message_at, conversation_id, unread_count)
+      select last_message_at, id, 0 from made),
+    counted as (${movedBy(sql`(
+      select 'conversations' name, count(*) delta from made
+      union all select 'conversations_channel:' || channel_id, count(*) from made group by channel_id
+      union all select 'conversations_source:' || source, count(*) from made group by source) m`)})
     ${insertEvents(sql`select id, 'conversation.created', '{}'::jsonb from made order by id`)}`;
 }
 
@@ -110,11 +110,14 @@ function insertMessages(plan: IngestPlan): RawBuilder<unknown> {
           else greatest(c.last_message_at, m.last_at) end,
         contact_id = coalesce(c.contact_id, (select contact_id from contacts where conversation_id = c.id)),
         updated_at = now()
-      from moves m where c.id = m.conversation_id),
-    unread as (
-      insert into counter as k (name, slot, value)
-      select 'unread_messages', ${counterSlot()}::smallint, sum(unread) from moves having sum(unread) > 0
-      on conflict (name, slot) do update set value = k.value + excluded.value),
+      from moves m where c.id = m.conversation_id
+      returning c.id, old.last_message_at place, old.unread_count unread_before, c.last_message_at, c.unread_count),
+    placed as (
+      update conversation_recency r set last_message_at = m.last_message_at, unread_count = m.unread_count
+      from moved m where r.last_message_at = m.place and r.conversation_id = m.id),
+    unread as (${movedBy(sql`(
+      select 'unread_conversations' name, count(*) delta from moved where unread_before = 0 and unread_count > 0
+      union all select 'unread_messages', sum(unread) from moves) m`)}),
     logged as (${insertEvents(sql`select conversation_id, 'message.created', jsonb_build_object('messageId', id)
       from inserted order by conversation_id, sequence`)})
     ${allOf(messages.length, 'inserted')}`;

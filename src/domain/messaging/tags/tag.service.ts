@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { allow } from '../../access.ts';
 import type { Ctx } from '../../context.ts';
+import { type CounterName, movedBy } from '../../counters.ts';
 import { InvalidInput, NotFound } from '../../errors.ts';
 import { appendEvents } from '../../events.ts';
 import { newId } from '../../ids.ts';
@@ -61,6 +62,8 @@ export async function updateTag(
   });
 }
 
+const counterOf = (tagId: string): CounterName => `conversations_tag:${tagId}`;
+
 /** Rows that one statement takes from conversations. */
 const batch = 10_000;
 
@@ -69,15 +72,19 @@ export async function deleteTag(ctx: Ctx, { id }: { id: string }): Promise<void>
   allow(ctx, 'deleteTag');
   // Most of it beforehand: a tag on a million conversations takes longer than one statement may.
   for (let taken = batch; taken === batch; ) {
-    const gone = await rows(
+    const [gone] = await rows<{ count: number }>(
       ctx.em.fork(),
-      sql`delete from conversation_tag where ctid = any (array(
-            select ctid from conversation_tag where tag_id = ${id}::uuid limit ${sql.lit(batch)})) returning 1`,
+      sql`with gone as (
+            delete from conversation_tag where ctid = any (array(
+              select ctid from conversation_tag where tag_id = ${id}::uuid limit ${sql.lit(batch)})) returning 1),
+          counted as (${movedBy(sql`(select ${counterOf(id)} name, -count(*) delta from gone) m`)})
+          select count(*)::int count from gone`,
     );
-    taken = gone.length;
+    taken = gone!.count;
   }
   await transaction(ctx, async (tx) => {
     if ((await tx.em.nativeDelete(Tag, { id })) === 0) throw new NotFound('tag', id);
+    await rows(tx.em, sql`delete from counter where name = ${counterOf(id)}`);
     await appendEvents(tx, [tagEvent('tag.deleted', id)]);
   });
 }
