@@ -121,7 +121,8 @@ async function load(
       union all select 'conversations_source:' || source, 0, count(*) from conversation group by source
       union all select 'conversations_tag:' || tag_id, 0, count(*) from conversation_tag group by tag_id
       union all select 'unread_conversations', 0, count(*) from conversation where unread_count > 0
-      union all select 'unread_messages', 0, sum(unread_count) from conversation`);
+      union all select 'unread_messages', 0, sum(unread_count) from conversation
+      on conflict (name, slot) do update set value = excluded.value`);
     await client.query('vacuum (freeze, analyze)');
     await client.query('checkpoint');
     return { sourceId, sourceToken, conversations, messages, unread };

@@ -72,6 +72,11 @@ interface Query {
   rowMode?: 'array';
 }
 
+function queryOf({ sql: text, parameters, isOneOff }: Statement): Query {
+  const name = isOneOff || unprepared.has(text) ? undefined : nameOf(text);
+  return { text, values: parameters as unknown[], name, rowMode: 'array' };
+}
+
 function rowsOf<Row>(text: string, answer: unknown): Row[] {
   const { rows, fields } = answer as pg.QueryArrayResult;
   return readable<Row>(text, rows, fields);
@@ -107,8 +112,9 @@ export class DatabaseClient extends pg.Client {
   }
 
   /** The same for a text that has no values inside either way. */
-  async run<Row>({ sql: text, parameters }: Statement, count?: (bytes: number) => void): Promise<Row[]> {
-    const query = { text, values: parameters as unknown[], name: nameOf(text), rowMode: 'array' as const };
+  async run<Row>(statement: Statement, count?: (bytes: number) => void): Promise<Row[]> {
+    const { sql: text } = statement;
+    const query = queryOf(statement);
     const stream = this.#stream;
     const before = stream.bytesRead;
     const answer = await inStatementSpan(text, () => this.#askAgain(query));
@@ -172,10 +178,9 @@ export class DatabaseClient extends pg.Client {
   }
 
   /** Never asked again by itself: by then the transaction around it may be over. */
-  async #part({ sql: text, parameters }: Statement): Promise<unknown[]> {
-    const name = unprepared.has(text) ? undefined : nameOf(text);
-    const query = { text, values: parameters as unknown[], name, rowMode: 'array' as const };
-    return rowsOf(text, await inStatementSpan(text, () => this.#ask(query)));
+  async #part(statement: Statement): Promise<unknown[]> {
+    const { sql: text } = statement;
+    return rowsOf(text, await inStatementSpan(text, () => this.#ask(queryOf(statement))));
   }
 
   async #askAgain(query: Query): Promise<unknown> {

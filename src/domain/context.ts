@@ -83,6 +83,8 @@ export interface Settings {
 export interface Statement {
   sql: string;
   parameters: readonly unknown[];
+  /** Hardly comes again: it is planned by its values and not prepared. */
+  isOneOff?: true;
 }
 
 /** The shortest way to the database, for what comes most often. */

@@ -35,6 +35,11 @@ export async function readRows<Row>(ctx: Ctx, statement: RawBuilder<Row>): Promi
   return 'hints' in ctx ? rows(ctx.em, statement) : read(ctx, compiled(statement));
 }
 
+/** The same for one whose text hardly comes again. */
+export async function readOnce<Row>(ctx: Ctx, statement: RawBuilder<Row>): Promise<Row[]> {
+  return 'hints' in ctx ? rows(ctx.em, statement) : read(ctx, { ...compiled(statement), isOneOff: true });
+}
+
 const texts = new Map<string, string>();
 
 /**

@@ -15,10 +15,9 @@ import {
 } from '../domain/messaging/contacts/contact.service.ts';
 import {
   type ConversationPage,
-  findConversations,
-  type LoadedConversation,
   listContactConversations,
-} from '../domain/messaging/conversations/conversation.service.ts';
+} from '../domain/messaging/conversations/conversation.list.service.ts';
+import { findConversations, type LoadedConversation } from '../domain/messaging/conversations/conversation.service.ts';
 import type { Message } from '../domain/messaging/messages/message.entity.ts';
 import { findMessages, listMessages } from '../domain/messaging/messages/message.service.ts';
 import type { DeliveryAttempt } from '../domain/messaging/sources/delivery-attempt.entity.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { NotFound } from '../../domain/errors.ts';
+import { NotFound, Unavailable } from '../../domain/errors.ts';
 import { globalId } from '../../graphql/execute.ts';
 import { type Row, row } from '../run-row.ts';
 import * as answers from './airy.answers.ts';
@@ -112,24 +112,30 @@ export const airyCore: Record<string, Row> = {
   }),
 
   'conversations.list': row({
-    says: 'Conversations, newest activity first. Filters are not offered yet.',
-    runs: `query (${pageParameters}) { conversations(${pageArguments}) {
+    says: 'Conversations, newest activity first. `filters` is in the syntax of Lucene, such as `display_name:*Lovelace AND unread_count:[1 TO *]`.',
+    runs: `query ($filter: ConversationFilterInput, ${pageParameters}) { conversations(filter: $filter, ${pageArguments}) {
       nodes { ${conversationFields} } ${pageInfoFields} total filteredTotal unreadTotal } }`,
-    in: z
-      .object({
-        ...pageFields,
-        filters: z.literal('', 'filters are not offered yet: leave the field out or empty').nullish(),
-      })
-      .transform(pageVariables),
+    in: z.object({ ...pageFields, filters: optionalText }).transform(({ filters, ...page }) => ({
+      ...pageVariables(page),
+      ...(filters && { filter: { query: filters } }),
+    })),
+    renames: { 'filter.query': 'filters' },
     answer: answers.conversations,
     out: ({
       conversations,
     }: {
       conversations: PageData & { nodes: ConversationData[]; filteredTotal: number | null; unreadTotal: number | null };
-    }) => ({
-      data: conversations.nodes.map(conversationPayload),
-      ...pageAnswer(conversations.pageInfo, conversations, { badge_unread_count: conversations.unreadTotal }),
-    }),
+    }) => {
+      if (conversations.filteredTotal === null) {
+        throw new Unavailable(
+          'counting what matches takes too long: ask for less, or read it by GraphQL without filteredTotal',
+        );
+      }
+      return {
+        data: conversations.nodes.map(conversationPayload),
+        ...pageAnswer(conversations.pageInfo, conversations, { badge_unread_count: conversations.unreadTotal }),
+      };
+    },
   }),
 
   'conversations.info': row({

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Ctx } from '../../context.ts';
 import { totalOf } from '../../counters.ts';
-import { epochMs, readRows } from '../../statement.ts';
+import { epochMs, readOnce, readRows } from '../../statement.ts';
 import type { Channel } from '../channels/channel.entity.ts';
 import {
   type ContactColumns,
@@ -64,6 +64,7 @@ export interface ConversationColumns extends NullableMessageColumns, ContactColu
   h_created_at: number;
   total_conversations?: number;
   total_unread?: number;
+  matches?: number;
   tags: { id: string; name: string; color: TagColor }[] | null;
 }
 
@@ -105,6 +106,12 @@ export interface ConversationRowsQuery {
   backwards?: boolean;
   /** With the totals of all conversations in each row. */
   totals?: true;
+  /** SQL of the number of matches, in each row. */
+  matches?: RawBuilder<unknown>;
+  /** `from` gives one row in any case, for the number of matches: without a conversation where the page has none. */
+  isOuter?: true;
+  /** Hardly asked twice. */
+  isOneOff?: boolean;
   /** Without `fieldsOfAllColumns`: what is read of them then has no meaning. */
   fewColumns?: boolean;
 }
@@ -134,7 +141,7 @@ export function pagesOfContacts(contactIds: readonly string[], window: RowsWindo
           where c.contact_id = k.id and ${window.where} ${orderAndLimit(window)}) c`;
 }
 
-function orderAndLimit({ backwards, limit, offset }: RowsWindow): RawBuilder<unknown> {
+export function orderAndLimit({ backwards, limit, offset }: RowsWindow): RawBuilder<unknown> {
   const direction = directionOf(backwards);
   // The limit is part of the text: with a parameter for it PostgreSQL would plan the statement anew each time.
   return sql`order by last_message_at ${direction}, conversation_id ${direction}
@@ -147,14 +154,16 @@ function directionOf(backwards: boolean): RawBuilder<unknown> {
 
 export async function readConversationRows(ctx: Ctx, query: ConversationRowsQuery): Promise<ConversationColumns[]> {
   const direction = directionOf(query.backwards ?? false);
-  return readRows(
+  const read = query.isOneOff ? readOnce : readRows;
+  return read(
     ctx,
     sql<ConversationColumns>`select ${query.fewColumns ? fewColumns : allColumns},
           (select json_agg(json_build_object('id', t.id, 'name', t.name, 'color', t.color) order by t.name, t.id)
             from conversation_tag ct join tag t on t.id = ct.tag_id where ct.conversation_id = c.id) tags
           ${query.totals ? totalColumns : nothing}
+          ${query.matches ? sql`, ${query.matches} matches` : nothing}
         from ${query.from}
-        join channel h on h.id = c.channel_id
+        ${query.isOuter ? sql`left` : nothing} join channel h on h.id = c.channel_id
         left join contact p on p.id = c.contact_id
         left join message m on m.id = c.last_message_id
         order by c.last_message_at ${direction}, c.id ${direction}`,

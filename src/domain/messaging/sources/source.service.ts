@@ -67,6 +67,7 @@ export async function createSource(ctx: Ctx, input: SourceFields & { sourceId: s
     return { source, ...secrets.told };
   });
   forgetSource(ctx.core, created.source.id);
+  names.forget(ctx.core, 'all');
   return created;
 }
 
@@ -172,6 +173,17 @@ const kept = cachedFor<Source | null>(1_000);
 function forgetSource(core: Core, id: string): void {
   kept.forget(core, id);
   standings.forget(core, id);
+}
+
+export type SourceName = Pick<Source, 'id' | 'sourceId'>;
+
+const names = cachedFor<SourceName[]>(1_000);
+
+/** Of all sources, deleted ones too, whose conversations stay; a second old at most. The caller has checked the rights. */
+export function sourceNames({ core }: Pick<Ctx, 'core'>): Promise<SourceName[]> {
+  return names.get(core, 'all', () =>
+    core.em.fork().find(Source, {}, { fields: ['sourceId'], orderBy: { id: 'asc' } }),
+  );
 }
 
 /** In the order of `ids`, null for what is not there; a second old at most. The caller has checked the rights. */

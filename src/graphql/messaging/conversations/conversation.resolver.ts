@@ -1,12 +1,14 @@
 import type { GraphQLResolveInfo } from 'graphql';
-import { Arg, Args, Ctx, FieldResolver, ID, Info, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, ArgsType, Ctx, Field, FieldResolver, ID, Info, Query, Resolver, Root } from 'type-graphql';
 import {
   type ConversationPage,
   conversationCursor,
+  listConversations,
+} from '../../../domain/messaging/conversations/conversation.list.service.ts';
+import {
   fieldsOfAllColumns,
   findConversation,
   type LoadedConversation,
-  listConversations,
 } from '../../../domain/messaging/conversations/conversation.service.ts';
 import {
   type ConversationWithPage,
@@ -20,6 +22,7 @@ import { uuidOf } from '../../ids.ts';
 import { onlySelected, selectsAny } from '../../lookahead.ts';
 import { MessageConnection } from '../messages/message.type.ts';
 import { ConversationConnection, ConversationType } from './conversation.type.ts';
+import { ConversationFilterInput, filterInput } from './conversation-filter.type.ts';
 
 /** Fields of a conversation that come with a page of its messages. */
 const besideMessages = new Set(['__typename', 'id', 'legacyId', 'sourceId', 'messageCount']);
@@ -34,12 +37,22 @@ function toConversationConnection({ total, filteredTotal, unreadTotal, ...page }
   return toConnection(page, conversationCursor, { total, filteredTotal, unreadTotal });
 }
 
+@ArgsType()
+class ConversationsArgs extends PageArgs {
+  @Field(() => ConversationFilterInput, { nullable: true, description: 'Which ones; all without it.' })
+  filter?: ConversationFilterInput | null;
+}
+
 @Resolver(() => ConversationType)
 export class ConversationResolver {
   @Query(() => ConversationConnection, { description: 'Conversations, newest activity first.' })
-  async conversations(@Ctx() ctx: GraphCtx, @Info() info: GraphQLResolveInfo, @Args(() => PageArgs) args: PageArgs) {
+  async conversations(
+    @Ctx() ctx: GraphCtx,
+    @Info() info: GraphQLResolveInfo,
+    @Args(() => ConversationsArgs) { filter, ...place }: ConversationsArgs,
+  ) {
     const fewColumns = !selectsAny(info, fieldsOfAllColumns);
-    const page = await listConversations(ctx, { ...args, fewColumns });
+    const page = await listConversations(ctx, { ...place, filter: filter && filterInput(filter), fewColumns });
     return fewColumns ? toConversationConnection(page) : conversationConnection(ctx, page);
   }
 

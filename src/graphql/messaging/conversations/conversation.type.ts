@@ -85,7 +85,7 @@ export class ConversationConnection {
   @Field(() => PageInfo, { description: 'Where the page stands.' })
   pageInfo!: PageInfo;
 
-  @Field(() => Int, { nullable: true, description: 'How many match.' })
+  @Field(() => Int, { nullable: true, description: 'How many match; null when counting takes too long.' })
   filteredTotal?: number;
 
   @Field(() => Int, { nullable: true, description: 'How many there are, whatever the filter.' })

@@ -1,0 +1,106 @@
+import { InvalidInput } from '../../errors.ts';
+import { fieldNamed } from './filter-fields.ts';
+import { simplified } from './filter-plan.ts';
+import { type Filter, type Leaf, leavesOf, type NumberField } from './filter-tree.ts';
+import { FilterFault, parseLucene } from './lucene.ts';
+import { leafOf, nothing } from './lucene-leaves.ts';
+
+/** What a list of conversations is asked for. All that is given must hold. */
+export interface ConversationTerms {
+  /** In the syntax of Lucene: see docs/filters.md. */
+  query?: string | null;
+  /** One of them. */
+  states?: ('OPEN' | 'SNOOZED' | 'CLOSED')[] | null;
+  /** One of them. */
+  channelIds?: string[] | null;
+  /** Names of sources: one of them. */
+  sourceIds?: string[] | null;
+  /** All of them. */
+  tagIds?: string[] | null;
+  assigneeId?: string | null;
+  unassigned?: boolean | null;
+  unread?: boolean | null;
+  createdFrom?: Date | null;
+  createdBefore?: Date | null;
+  lastMessageFrom?: Date | null;
+  lastMessageBefore?: Date | null;
+  /** All of them: the words of `value` in a row at `key`, whose dots nest. */
+  metadata?: { key: string; value: string }[] | null;
+}
+
+export interface ConversationFilter extends ConversationTerms {
+  /** One of these holds too. */
+  anyOf?: ConversationTerms[] | null;
+  /** None of these holds. */
+  noneOf?: ConversationTerms[] | null;
+}
+
+const mostClauses = 64;
+
+/**
+ * The tree of a filter, of whichever form.
+ *
+ * @throws InvalidInput `query` does not parse (the message names the column), too much at once
+ */
+export function filterOf(filter: ConversationFilter, path = 'filter'): Filter {
+  const anyOf = filter.anyOf?.map((terms, index) => termsOf(terms, `${path}.anyOf[${index}]`));
+  const noneOf = filter.noneOf?.map((terms, index) => termsOf(terms, `${path}.noneOf[${index}]`)) ?? [];
+  const parts: Filter[] = [
+    termsOf(filter, path),
+    ...(anyOf ? [{ kind: 'any', of: anyOf } as const] : []),
+    ...noneOf.map((terms): Filter => ({ kind: 'not', of: terms })),
+  ];
+  const tree = simplified({ kind: 'all', of: parts });
+  const { length } = leavesOf(tree);
+  if (length > mostClauses) throw new InvalidInput(path, `has ${length} clauses, at most ${mostClauses} are allowed`);
+  return tree;
+}
+
+function termsOf(terms: ConversationTerms, path: string): Filter {
+  const parts: Filter[] = [];
+  const oneOf = (field: Extract<Leaf, { kind: 'is' }>['field'], values: readonly string[] | null | undefined) => {
+    if (values) parts.push({ kind: 'any', of: values.map((value) => ({ kind: 'is', field, value })) });
+  };
+  const { query } = terms;
+  if (query != null) parts.push(told(`${path}.query`, () => parseLucene(query)));
+  oneOf('state', terms.states);
+  oneOf('channel_id', terms.channelIds);
+  oneOf('source', terms.sourceIds);
+  for (const value of terms.tagIds ?? []) parts.push({ kind: 'is', field: 'tag_ids', value });
+  if (terms.assigneeId != null) parts.push({ kind: 'is', field: 'assignee_id', value: terms.assigneeId });
+  const held: Leaf = { kind: 'has', field: 'assignee_id' };
+  if (terms.unassigned != null) parts.push(terms.unassigned ? { kind: 'not', of: held } : held);
+  if (terms.unread != null) {
+    const [from, to] = terms.unread ? [1, Number.POSITIVE_INFINITY] : [0, 0];
+    parts.push({ kind: 'between', field: 'unread_count', from, to });
+  }
+  parts.push(...spanOf('created_at', terms.createdFrom, terms.createdBefore));
+  parts.push(...spanOf('last_message_at', terms.lastMessageFrom, terms.lastMessageBefore));
+  for (const [index, fact] of (terms.metadata ?? []).entries()) {
+    parts.push(factOf(fact, `${path}.metadata[${index}].key`));
+  }
+  return { kind: 'all', of: parts };
+}
+
+function told(path: string, read: () => Filter): Filter {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof FilterFault) throw new InvalidInput(path, error.message);
+    throw error;
+  }
+}
+
+function spanOf(field: NumberField, from: Date | null | undefined, before: Date | null | undefined): Filter[] {
+  if (!from && !before) return [];
+  const to = before ? before.getTime() - 1 : Number.POSITIVE_INFINITY;
+  return [{ kind: 'between', field, from: from ? from.getTime() : Number.NEGATIVE_INFINITY, to }];
+}
+
+function factOf({ key, value }: { key: string; value: string }, path: string): Filter {
+  const field = fieldNamed(['metadata', ...key.split('.')]);
+  if (!field) throw new InvalidInput(path, 'must be keys with a dot between each');
+  if (value === '') return nothing;
+  const whole = { kind: 'phrase', at: 0, end: value.length, text: value } as const;
+  return told(path, () => leafOf({ name: `metadata.${key}`, field, value: whole }));
+}

@@ -1,0 +1,169 @@
+import { type RawBuilder, sql } from 'kysely';
+import type { Ctx } from '../../context.ts';
+import { Unavailable } from '../../errors.ts';
+import { scan } from '../../scan.ts';
+import { readRows } from '../../statement.ts';
+import { sqlState } from '../../transaction.ts';
+import type { SourceName } from '../sources/source.service.ts';
+import {
+  type ConversationColumns,
+  type ConversationRowsQuery,
+  conversationsOfIds,
+  orderAndLimit,
+  pageByRecency,
+  type RowsWindow,
+  readConversationRows,
+} from './conversation-rows.ts';
+import { countOf, countSql, matchesAll, narrowest, roughly, widthOf } from './filter-plan.ts';
+import { conditionOf, instantOf, needsContact } from './filter-sql.ts';
+import { type Filter, leavesOf } from './filter-tree.ts';
+
+/** A simplified filter with the names that it is compared with. */
+export interface Asked {
+  filter: Filter;
+  sources: readonly SourceName[];
+}
+
+export interface PageQuery extends Pick<ConversationRowsQuery, 'fewColumns'> {
+  window: RowsWindow;
+}
+
+export interface Matches {
+  found: ConversationColumns[];
+  /** How many match, where finding the page told it. */
+  matches?: number;
+}
+
+type PageOf = (
+  query: Omit<ConversationRowsQuery, 'backwards' | 'fewColumns' | 'totals' | 'isOneOff'>,
+) => Promise<ConversationColumns[]>;
+
+/** So far the list is walked for a page before all matches are looked for instead. */
+const longestWalk = 20_000;
+
+/**
+ * A page of the conversations that match. Few matches are read from their own index and sorted; of many the list is
+ * walked from the page's place until it is full. With the totals in each row.
+ */
+export async function findMatches(ctx: Ctx, asked: Asked, { window, fewColumns }: PageQuery): Promise<Matches> {
+  const { filter, sources } = asked;
+  const { backwards, limit } = window;
+  // The text of one question comes again and again; those of several are as many as there are users.
+  const isOneOff = leavesOf(filter).length > 1;
+  const read: PageOf = (query) =>
+    readConversationRows(ctx, { ...query, backwards, fewColumns, totals: true, isOneOff });
+  const count = countOf(filter, sources);
+  if (matchesAll(filter)) {
+    const found = await read({ from: pageByRecency(window) });
+    return { found, matches: found[0]?.total_conversations };
+  }
+  const width = await widthOf(ctx, filter, sources);
+  if (width !== 'wide') {
+    const narrow = await narrowPage(read, asked, window);
+    if (narrow) return narrow;
+  }
+  const isUnread = filter.kind === 'between' && filter.field === 'unread_count' && filter.from > 0;
+  const matches = count && countSql(count);
+  if (isUnread) {
+    // Those stand in an index of their own, in the order of the list.
+    const where = sql`${window.where} and unread_count > 0 and unread_count >= ${filter.from}::int ${upTo(filter.to)}`;
+    return withCount(await read({ from: pageByRecency({ ...window, where }), matches }));
+  }
+  const found = await read({ from: walkedPage(asked, window), matches });
+  const isAllWalked = async () => (await roughly(ctx, new Map([['conversations', 1]]))) < longestWalk;
+  if (found.length === limit || (await isAllWalked())) return withCount(found);
+  const ids = await sortedPage(ctx, asked, window);
+  return withCount(await read({ from: conversationsOfIds(ids), matches }));
+}
+
+// All matches are found, and the first of them in the order of the list kept.
+async function sortedPage(ctx: Ctx, asked: Asked, window: RowsWindow): Promise<string[]> {
+  const found = await scan(
+    ctx,
+    sql<{ id: string }>`select conversation_id::text id from (
+      select c.last_message_at, c.id conversation_id from ${placesOf(asked)}) hit
+      where ${window.where} ${orderAndLimit(window)}`,
+  );
+  return found.map(({ id }) => id);
+}
+
+/** How many match: by the totals that are kept, else one by one. null when that takes longer than a scan may. */
+export async function countMatches(ctx: Ctx, asked: Asked): Promise<number | null> {
+  const count = countOf(asked.filter, asked.sources);
+  if (count) {
+    const [found] = await readRows<{ count: number }>(ctx, sql`select ${countSql(count)} count`);
+    return found!.count;
+  }
+  try {
+    const [found] = await scan(ctx, sql<{ count: number }>`select count(*)::float8 count from ${placesOf(asked)}`);
+    return found!.count;
+  } catch (error) {
+    if (sqlState(error) === queryCanceled || error instanceof Unavailable) return null;
+    throw error;
+  }
+}
+
+const queryCanceled = '57014';
+
+function upTo(to: number): RawBuilder<unknown> {
+  return to < 2 ** 31 ? sql`and unread_count <= ${to}::int` : sql``;
+}
+
+function withCount(found: ConversationColumns[]): Matches {
+  return { found, matches: found[0]?.matches };
+}
+
+function placesOf({ filter, sources }: Asked): RawBuilder<unknown> {
+  return sql`conversation c ${needsContact(leavesOf(filter)) ? sql`left join contact p on p.id = c.contact_id` : sql``}
+    where ${conditionOf(filter, sources)}`;
+}
+
+// All of them, if they are not too many: then the number is known too.
+async function narrowPage(read: PageOf, asked: Asked, window: RowsWindow): Promise<Matches | undefined> {
+  const found = await read({
+    from: sql`(
+      with hit as materialized (
+        select c.last_message_at, c.id conversation_id from ${placesOf(asked)} limit ${sql.lit(narrowest + 1)})
+      select t.matches, k.conversation_id from (select count(*)::int matches from hit) t
+      left join lateral (
+        select conversation_id from hit where t.matches <= ${sql.lit(narrowest)} and ${window.where}
+        ${orderAndLimit(window)}) k on true) r
+      left join conversation c on c.id = r.conversation_id`,
+    isOuter: true,
+    matches: sql`r.matches`,
+  });
+  const matches = found[0]!.matches!;
+  if (matches > narrowest) return undefined;
+  return { found: found.filter((row) => row.c_id !== null), matches };
+}
+
+// Row by row in the order of the list, and no further than the page is long. A subquery that is no join is asked for each.
+function walkedPage(asked: Asked, window: RowsWindow): RawBuilder<unknown> {
+  const { filter, sources } = asked;
+  const leaves = leavesOf(filter);
+  const isOfTags = leaves.every(({ field }) => field === 'tag_ids');
+  const condition = isOfTags
+    ? sql`(select ${conditionOf(filter, sources)} from (select w.conversation_id id) c)`
+    : sql`(select ${conditionOf(filter, sources)} from conversation c
+        ${needsContact(leaves) ? sql`left join contact p on p.id = c.contact_id` : sql``} where c.id = w.conversation_id)`;
+  const walk = { ...window, where: sql`${window.where} ${lastMessageBounds(filter)}`, limit: longestWalk, offset: 0 };
+  return sql`(
+    select conversation_id from (
+      select last_message_at, conversation_id from conversation_recency where ${walk.where} ${orderAndLimit(walk)}) w
+    where ${condition} ${orderAndLimit(window)}) r
+    join conversation c on c.id = r.conversation_id`;
+}
+
+/** Where the list is asked for a time of its own order, the walk begins there. */
+function lastMessageBounds(filter: Filter): RawBuilder<unknown> {
+  const parts = filter.kind === 'all' ? filter.of : [filter];
+  const bounds = parts.flatMap((part) =>
+    part.kind === 'between' && part.field === 'last_message_at'
+      ? [
+          sql`and last_message_at >= ${instantOf(part.from)}::timestamptz
+            and last_message_at <= ${instantOf(part.to)}::timestamptz`,
+        ]
+      : [],
+  );
+  return sql.join(bounds, sql` `);
+}

@@ -1,0 +1,241 @@
+import { type RawBuilder, sql } from 'kysely';
+import { isUuid } from '../../ids.ts';
+import type { SourceName } from '../sources/source.service.ts';
+import { mayBeDefaultName, namesLabel } from './filter-default-name.ts';
+import { askedOf, takesAll } from './filter-pattern.ts';
+import type { ExactField, Filter, Leaf, NumberField, Pattern, WordsField, WordsLeaf } from './filter-tree.ts';
+import { blankedText } from './filter-words.ts';
+
+type Condition = RawBuilder<unknown>;
+
+const always = sql`true`;
+const never = sql`false`;
+
+/**
+ * A filter as a condition on `conversation c`, left joined with its `contact p` where `needsContact` says so. Fields come
+ * from here alone, values are bound.
+ *
+ * @param sources all there are: names of sources are compared here
+ */
+export function conditionOf(filter: Filter, sources: readonly SourceName[]): Condition {
+  switch (filter.kind) {
+    case 'all':
+      return joined(filter.of, sources, ' and ', always);
+    case 'any':
+      return joined(filter.of, sources, ' or ', never);
+    case 'not':
+      // A question that nothing can be said to, such as for the name of nobody, counts as answered with no.
+      return sql`(${conditionOf(filter.of, sources)}) is not true`;
+    default:
+      return leafCondition(filter, sources);
+  }
+}
+
+function joined(parts: readonly Filter[], sources: readonly SourceName[], by: string, none: Condition): Condition {
+  if (parts.length === 0) return none;
+  return sql`(${sql.join(
+    parts.map((part) => conditionOf(part, sources)),
+    sql.raw(by),
+  )})`;
+}
+
+/** Whether the condition asks for the contact. */
+export function needsContact(leaves: readonly Leaf[]): boolean {
+  return leaves.some(({ field }) => typeof field === 'object' && field.kind === 'display_name');
+}
+
+function leafCondition(leaf: Leaf, sources: readonly SourceName[]): Condition {
+  switch (leaf.kind) {
+    case 'is':
+      return exactCondition(leaf.field, leaf.value, sources);
+    case 'matches':
+      return matchesCondition(leaf.field, leaf.pattern, sources);
+    case 'between':
+      return betweenCondition(leaf.field, leaf.from, leaf.to);
+    case 'has':
+      return typeof leaf.field === 'object' ? hasWords(leaf.field) : hasExact(leaf.field);
+    default:
+      return leaf.field.kind === 'display_name'
+        ? nameCondition(leaf, sources)
+        : metadataCondition(leaf, leaf.field.path);
+  }
+}
+
+function exactCondition(field: ExactField, value: string, sources: readonly SourceName[]): Condition {
+  if (field === 'state') return sql`c.state = ${sql.lit(value)}`;
+  if (field === 'source') return ofSources(sources.filter(({ sourceId }) => sourceId === value));
+  // As stored: another spelling of an id is another text.
+  if (!isUuid(value) || value !== value.toLowerCase()) return never;
+  switch (field) {
+    case 'id':
+      return sql`c.id = ${value}::uuid`;
+    case 'channel_id':
+      return sql`c.channel_id = ${value}::uuid`;
+    case 'assignee_id':
+      return sql`c.assignee_id = ${value}::uuid`;
+    case 'tag_ids':
+      return sql`exists (select from conversation_tag ct where ct.conversation_id = c.id and ct.tag_id = ${value}::uuid)`;
+  }
+}
+
+function matchesCondition(field: ExactField, pattern: Pattern, sources: readonly SourceName[]): Condition {
+  const like = likeOf(pattern);
+  switch (field) {
+    case 'state':
+      return sql`c.state like ${like}`;
+    case 'source': {
+      const asked = askedOf(pattern);
+      const isMeant = (name: string) => takesAll(asked, [...name], (question, character) => question === character);
+      return ofSources(sources.filter(({ sourceId }) => isMeant(sourceId)));
+    }
+    case 'id':
+      return sql`c.id::text like ${like}`;
+    case 'channel_id':
+      return sql`c.channel_id::text like ${like}`;
+    case 'assignee_id':
+      return sql`c.assignee_id::text like ${like}`;
+    case 'tag_ids':
+      return sql`exists (select from conversation_tag ct where ct.conversation_id = c.id and ct.tag_id::text like ${like})`;
+  }
+}
+
+function ofSources(sources: readonly SourceName[]): Condition {
+  if (sources.length === 0) return never;
+  if (sources.length === 1) return sql`c.source = ${sources[0]!.id}::uuid`;
+  return sql`c.source = any(${sources.map(({ id }) => id)}::uuid[])`;
+}
+
+function betweenCondition(field: NumberField, from: number, to: number): Condition {
+  if (from > to) return never;
+  const column = sql.ref(`c.${field}`);
+  const bound = (value: number) =>
+    field === 'unread_count'
+      ? sql`${Math.max(-1, Math.min(value, 2 ** 31 - 1))}::int`
+      : sql`${instantOf(value)}::timestamptz`;
+  const bounds = [
+    ...(from > Number.NEGATIVE_INFINITY ? [sql`${column} >= ${bound(from)}`] : []),
+    ...(to < Number.POSITIVE_INFINITY ? [sql`${column} <= ${bound(to)}`] : []),
+  ];
+  return bounds.length === 0 ? always : sql`(${sql.join(bounds, sql` and `)})`;
+}
+
+// The year 1 and the year 9999.
+const firstMs = -62_135_596_800_000;
+const lastMs = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/** An instant as PostgreSQL reads it; beyond the years that are stored there is nothing. */
+export function instantOf(ms: number): string {
+  if (ms > lastMs) return 'infinity';
+  return ms < firstMs ? '-infinity' : new Date(ms).toISOString();
+}
+
+function hasExact(field: ExactField | NumberField): Condition {
+  if (field === 'assignee_id') return sql`c.assignee_id is not null`;
+  if (field === 'tag_ids') return sql`exists (select from conversation_tag ct where ct.conversation_id = c.id)`;
+  return always;
+}
+
+function hasWords(field: WordsField): Condition {
+  if (field.kind === 'display_name') return always;
+  return anyOf(pathsOf(field.path).map((path) => sql`c.metadata #> ${path}::text[] <> 'null'`));
+}
+
+// What people noted with metadata.set is asked for with and without `public.`.
+function pathsOf(path: readonly string[]): string[][] {
+  return path[0] === 'public' ? [[...path]] : [[...path], ['public', ...path]];
+}
+
+function anyOf(conditions: readonly Condition[]): Condition {
+  return sql`(${sql.join(conditions, sql` or `)})`;
+}
+
+function nameCondition(leaf: WordsLeaf, sources: readonly SourceName[]): Condition {
+  const named = wordsCondition(leaf, sql`p.name_words`);
+  const possible = sources.filter(({ sourceId }) => mayBeDefaultName(leaf, sourceId));
+  if (possible.length === 0) return named;
+  const shown = sql`parley_words(s.label || ' ' || right(c.id::text, 5))`;
+  return sql`(${named} or p.name_words is null and exists (
+    select from unnest(${possible.map(({ id }) => id)}::uuid[], ${possible.map(({ sourceId }) => namesLabel(sourceId))}::text[])
+      s(id, label) where s.id = c.source and ${wordsCondition(leaf, shown)}))`;
+}
+
+function metadataCondition(leaf: WordsLeaf, path: readonly string[]): Condition {
+  // An array holds each of its texts, numbers and booleans.
+  const found = pathsOf(path).map(
+    (one) => sql`exists (
+      select from jsonb_path_query(c.metadata #> ${one}::text[], 'lax $[*] ? (@.type() != "object" && @.type() != "array" && @.type() != "null")') v
+      where ${wordsCondition(leaf, sql`parley_words(v #>> '{}')`)})`,
+  );
+  const exact = anyOf(found);
+  if (leaf.kind !== 'words') return exact;
+  // The index knows the words, not where they stand.
+  const [longest] = leaf.words.toSorted((one, other) => other.length - one.length);
+  const indexed = [[...longest!].slice(0, 64).join(''), '*'];
+  return sql`(c.metadata <> '{}' and parley_json_words(c.metadata) && ${indexed}::text[] and ${exact})`;
+}
+
+/** A condition on words with a blank around each. */
+function wordsCondition(leaf: WordsLeaf, subject: Condition): Condition {
+  switch (leaf.kind) {
+    case 'words':
+      return sql`${subject} like ${`% ${leaf.words.join(' ')} %`}`;
+    case 'like':
+      return sql`${subject} like ${likeWithin(leaf.pattern)}`;
+    case 'near':
+      return sql`exists (select from string_to_table(btrim(${subject}), ' ') w where ${nearWord(leaf.word, leaf.distance)})`;
+  }
+}
+
+const escaped = (text: string): string => text.replace(/[\\%_]/g, '\\$&');
+
+function likeOf(pattern: Pattern): string {
+  return pattern.map((part) => (part === '*' ? '%' : part === '?' ? '_' : escaped(part.text))).join('');
+}
+
+/** Anywhere in the words, from the beginning of one to the end of one. */
+function likeWithin(pattern: Pattern): string {
+  const parts = pattern.map((part) => (typeof part === 'string' ? part : { text: blankedText(part.text) }));
+  // A blank stands at the very beginning and the very end: before `*` it says nothing that the index had to look up.
+  const begin = parts[0] === '*' ? '' : '% ';
+  const end = parts.at(-1) === '*' ? '' : ' %';
+  return `${begin}${likeOf(parts)}${end}`.replace(/ {2,}/g, ' ');
+}
+
+// Insertions, deletions, substitutions, and swaps of neighbours, which for `levenshtein` are two steps: where it finds
+// that many the few words with swapped letters are compared.
+function nearWord(word: string, distance: 1 | 2): Condition {
+  const letters = [...word];
+  const swapped = swapsOf(letters);
+  const { length } = letters;
+  if (distance === 1) {
+    return sql`case when abs(length(w) - ${length}::int) > 1 then false
+      else levenshtein_less_equal(w, ${word}, 1) <= 1 or w = any(${swapped.map((one) => one.join(''))}::text[]) end`;
+  }
+  return sql`case when abs(length(w) - ${length}::int) > 2 then false
+    when levenshtein_less_equal(w, ${word}, 4) > 4 then false
+    else levenshtein_less_equal(w, ${word}, 2) <= 2 or w like any (${swapsAndOne(letters)}::text[]) end`;
+}
+
+function swapAt(letters: readonly string[], at: number): string[] {
+  return letters.with(at, letters[at + 1]!).with(at + 1, letters[at]!);
+}
+
+function swapsOf(letters: readonly string[]): string[][] {
+  return letters.slice(1).map((_, at) => swapAt(letters, at));
+}
+
+/** `like` patterns of the words that are a swap of neighbours and one other step away, which leaves the two alone. */
+function swapsAndOne(letters: readonly string[]): string[] {
+  const patterns = new Set<string>();
+  for (const [at] of letters.slice(1).entries()) {
+    const swapped = swapAt(letters, at);
+    for (let place = 0; place <= swapped.length; place += 1) {
+      if (place !== at + 1) patterns.add(swapped.toSpliced(place, 0, '_').join(''));
+      if (place === swapped.length || place === at || place === at + 1) continue;
+      patterns.add(swapped.with(place, '_').join(''));
+      patterns.add(swapped.toSpliced(place, 1).join(''));
+      if (place > at + 1 && place + 1 < swapped.length) patterns.add(swapAt(swapped, place).join(''));
+    }
+  }
+  return [...patterns];
+}
