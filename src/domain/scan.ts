@@ -12,8 +12,8 @@ const longestQueue = 16;
 const turnsOf = perCore(() => ({ running: 0, waiting: [] as (() => void)[] }));
 
 // Whole tables may be read in the order of their pages, which the other statements never do.
-const asScan = sql`select set_config('statement_timeout', ${String(longestScanMs)}, true),
-  set_config('enable_seqscan', 'on', true)`;
+const asScan = sql`select set_config('statement_timeout', ${String(longestScanMs)}, true) timeout,
+  set_config('enable_seqscan', 'on', true) seqscan`;
 
 /**
  * A read that may go through whole tables: two at once, so that the others keep the database and its connections, and

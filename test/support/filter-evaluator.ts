@@ -130,7 +130,10 @@ function hasRun(words: string[], wanted: string[]): boolean {
 function hasLike(subject: string, pattern: Pattern): boolean {
   const padded = ` ${wordsOf(subject).join(' ')} `;
   const words = pattern.map((one) => (typeof one === 'string' ? one : { text: wordText(one.text) }));
-  const signs: Sign[] = ['any', ' ', ...signsOf(words), ' ', 'any'];
+  // Where a word begins and ends, unless the pattern leaves that open.
+  const begin: Sign[] = words[0] === '*' ? [] : ['any', ' '];
+  const end: Sign[] = words.at(-1) === '*' ? [] : [' ', 'any'];
+  const signs: Sign[] = [...begin, ...signsOf(words), ...end];
   // However much stands between two words, it is one blank.
   const single = signs.filter((sign, index) => sign !== ' ' || signs[index - 1] !== ' ');
   return isLike([...padded], single);

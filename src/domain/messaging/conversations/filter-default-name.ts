@@ -20,8 +20,10 @@ export function mayBeDefaultName(leaf: WordsLeaf, sourceId: string): boolean {
   if (leaf.kind === 'near') return true;
   const label = wordsOf(namesLabel(sourceId)).join(' ');
   const shown: Shown[] = [...(label === '' ? ' ' : ` ${label} `), digit, digit, digit, digit, digit, ' '];
-  const within = leaf.kind === 'words' ? [...leaf.words.join(' ')] : askedOf(leaf.pattern, blankedText);
-  const asked: Asked[] = [many, ' ', ...within, ' ', many];
+  const within: Asked[] = leaf.kind === 'words' ? [...leaf.words.join(' ')] : askedOf(leaf.pattern, blankedText);
+  const begin: Asked[] = within[0] === many ? [] : [many, ' '];
+  const end: Asked[] = within.at(-1) === many ? [] : [' ', many];
+  const asked: Asked[] = [...begin, ...within, ...end];
   const single = asked.filter((question, at) => question !== ' ' || asked[at - 1] !== ' ');
   return takesAll(single, shown, (question, character) =>
     character === digit ? /^[0-9a-f]$/.test(question) : question === character,

@@ -4,7 +4,6 @@ import { Unavailable } from '../../errors.ts';
 import { scan } from '../../scan.ts';
 import { readRows } from '../../statement.ts';
 import { sqlState } from '../../transaction.ts';
-import type { SourceName } from '../sources/source.service.ts';
 import {
   type ConversationColumns,
   type ConversationRowsQuery,
@@ -14,15 +13,9 @@ import {
   type RowsWindow,
   readConversationRows,
 } from './conversation-rows.ts';
-import { countOf, countSql, matchesAll, narrowest, roughly, widthOf } from './filter-plan.ts';
+import { type Asked, countOf, countSql, everything, matchesAll, roughly, widthOf } from './filter-plan.ts';
 import { conditionOf, instantOf, needsContact } from './filter-sql.ts';
 import { type Filter, leavesOf } from './filter-tree.ts';
-
-/** A simplified filter with the names that it is compared with. */
-export interface Asked {
-  filter: Filter;
-  sources: readonly SourceName[];
-}
 
 export interface PageQuery extends Pick<ConversationRowsQuery, 'fewColumns'> {
   window: RowsWindow;
@@ -38,14 +31,26 @@ type PageOf = (
   query: Omit<ConversationRowsQuery, 'backwards' | 'fewColumns' | 'totals' | 'isOneOff'>,
 ) => Promise<ConversationColumns[]>;
 
-/** So far the list is walked for a page before all matches are looked for instead. */
-const longestWalk = 20_000;
+/** What tells a small number of conversations from a large one. */
+export interface Lengths {
+  /** So many are read from an index and sorted for a page. Of a million conversations as many are walked for 20 that match. */
+  narrowest: number;
+  /** So far the list is walked for a page before all matches are looked for instead. */
+  longestWalk: number;
+}
+
+const usual: Lengths = { narrowest: 4_000, longestWalk: 20_000 };
 
 /**
  * A page of the conversations that match. Few matches are read from their own index and sorted; of many the list is
  * walked from the page's place until it is full. With the totals in each row.
  */
-export async function findMatches(ctx: Ctx, asked: Asked, { window, fewColumns }: PageQuery): Promise<Matches> {
+export async function findMatches(
+  ctx: Ctx,
+  asked: Asked,
+  { window, fewColumns }: PageQuery,
+  { narrowest, longestWalk }: Lengths = usual,
+): Promise<Matches> {
   const { filter, sources } = asked;
   const { backwards, limit } = window;
   // The text of one question comes again and again; those of several are as many as there are users.
@@ -57,9 +62,9 @@ export async function findMatches(ctx: Ctx, asked: Asked, { window, fewColumns }
     const found = await read({ from: pageByRecency(window) });
     return { found, matches: found[0]?.total_conversations };
   }
-  const width = await widthOf(ctx, filter, sources);
+  const width = await widthOf(ctx, asked, narrowest);
   if (width !== 'wide') {
-    const narrow = await narrowPage(read, asked, window);
+    const narrow = await narrowPage(read, asked, { window, narrowest });
     if (narrow) return narrow;
   }
   const isUnread = filter.kind === 'between' && filter.field === 'unread_count' && filter.from > 0;
@@ -69,8 +74,8 @@ export async function findMatches(ctx: Ctx, asked: Asked, { window, fewColumns }
     const where = sql`${window.where} and unread_count > 0 and unread_count >= ${filter.from}::int ${upTo(filter.to)}`;
     return withCount(await read({ from: pageByRecency({ ...window, where }), matches }));
   }
-  const found = await read({ from: walkedPage(asked, window), matches });
-  const isAllWalked = async () => (await roughly(ctx, new Map([['conversations', 1]]))) < longestWalk;
+  const found = await read({ from: walkedPage(asked, { window, longestWalk }), matches });
+  const isAllWalked = async () => (await roughly(ctx, everything)) < longestWalk;
   if (found.length === limit || (await isAllWalked())) return withCount(found);
   const ids = await sortedPage(ctx, asked, window);
   return withCount(await read({ from: conversationsOfIds(ids), matches }));
@@ -119,7 +124,11 @@ function placesOf({ filter, sources }: Asked): RawBuilder<unknown> {
 }
 
 // All of them, if they are not too many: then the number is known too.
-async function narrowPage(read: PageOf, asked: Asked, window: RowsWindow): Promise<Matches | undefined> {
+async function narrowPage(
+  read: PageOf,
+  asked: Asked,
+  { window, narrowest }: { window: RowsWindow; narrowest: number },
+): Promise<Matches | undefined> {
   const found = await read({
     from: sql`(
       with hit as materialized (
@@ -138,7 +147,10 @@ async function narrowPage(read: PageOf, asked: Asked, window: RowsWindow): Promi
 }
 
 // Row by row in the order of the list, and no further than the page is long. A subquery that is no join is asked for each.
-function walkedPage(asked: Asked, window: RowsWindow): RawBuilder<unknown> {
+function walkedPage(
+  asked: Asked,
+  { window, longestWalk }: { window: RowsWindow; longestWalk: number },
+): RawBuilder<unknown> {
   const { filter, sources } = asked;
   const leaves = leavesOf(filter);
   const isOfTags = leaves.every(({ field }) => field === 'tag_ids');

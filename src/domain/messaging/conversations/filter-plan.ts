@@ -7,6 +7,12 @@ import type { SourceName } from '../sources/source.service.ts';
 import { mayBeDefaultName } from './filter-default-name.ts';
 import type { Filter, Leaf } from './filter-tree.ts';
 
+/** A simplified filter with the names that it is compared with. */
+export interface Asked {
+  filter: Filter;
+  sources: readonly SourceName[];
+}
+
 /** How many conversations a filter matches, as totals that are kept anyway: each so many times. */
 export type Count = Map<CounterName, number>;
 
@@ -28,12 +34,12 @@ export function matchesAll(filter: Filter): boolean {
 export function countOf(filter: Filter, sources: readonly SourceName[]): Count | undefined {
   switch (filter.kind) {
     case 'all':
-      return filter.of.length === 0 ? new Map([['conversations', 1]]) : undefined;
+      return filter.of.length === 0 ? everything : undefined;
     case 'any':
       return eitherCount(filter.of, sources);
     case 'not': {
       const count = countOf(filter.of, sources);
-      return count && sum([new Map([['conversations', 1]]), negative(count)]);
+      return count && sum([everything, negative(count)]);
     }
     case 'is':
       return isCount(filter, sources);
@@ -88,9 +94,9 @@ function isCount({ field, value }: Extract<Leaf, { kind: 'is' }>, sources: reado
 function unreadCount(from: number, to: number): Count | undefined {
   if (from > to || to < 0) return new Map();
   const isOpen = to === Number.POSITIVE_INFINITY;
-  if (isOpen && from <= 0) return new Map([['conversations', 1]]);
+  if (isOpen && from <= 0) return everything;
   if (isOpen && from === 1) return new Map([['unread_conversations', 1]]);
-  if (to === 0) return sum([new Map([['conversations', 1]]), new Map([['unread_conversations', -1]])]);
+  if (to === 0) return sum([everything, new Map([['unread_conversations', -1]])]);
   return undefined;
 }
 
@@ -118,6 +124,8 @@ export function countSql(count: Count): RawBuilder<number> {
 
 const counted = cachedFor<number>(1_000);
 
+export const everything: Count = new Map([['conversations', 1]]);
+
 /** A second old at most: for a choice, not for an answer. */
 export function roughly(ctx: Ctx, count: Count): Promise<number> {
   return counted.get(ctx.core, JSON.stringify([...count]), async () => {
@@ -135,25 +143,29 @@ export type Width =
   /** The list is walked until the page is full. */
   | 'wide';
 
-/** So many are read from an index and sorted for a page. Of a million conversations as many are walked for 20 that match. */
-export const narrowest = 4_000;
-
-/** How the page of a filter is best found: by the narrowest of the things that all must hold. Takes a simplified filter. */
-export async function widthOf(ctx: Ctx, filter: Filter, sources: readonly SourceName[]): Promise<Width> {
-  const widths = await Promise.all(
-    (filter.kind === 'all' ? filter.of : [filter]).map((part) => partWidth(ctx, part, sources)),
-  );
+/** How the page of a filter is best found: by the narrowest of the things that all must hold. */
+export async function widthOf(ctx: Ctx, { filter, sources }: Asked, narrowest: number): Promise<Width> {
+  const total = await roughly(ctx, everything);
+  // As many are walked on the way to a page as are read from the index where the one is the square root of the other.
+  const few = Math.min(narrowest, Math.sqrt(40 * total));
+  const parts = filter.kind === 'all' ? filter.of : [filter];
+  const widths = await Promise.all(parts.map((part) => partWidth(ctx, part, { sources, few })));
   if (widths.includes('narrow')) return 'narrow';
   return widths.includes('unknown') ? 'unknown' : 'wide';
 }
 
-async function partWidth(ctx: Ctx, part: Filter, sources: readonly SourceName[]): Promise<Width> {
+interface Measure {
+  sources: readonly SourceName[];
+  few: number;
+}
+
+async function partWidth(ctx: Ctx, part: Filter, { sources, few }: Measure): Promise<Width> {
   if (part.kind === 'is' && part.field === 'id') return 'narrow';
   if (part.kind === 'is' && part.field === 'assignee_id') return 'unknown';
   // The index is of those only that are not open.
   const isIndexed = (part.kind === 'is' && !(part.field === 'state' && part.value === 'OPEN')) || part.kind === 'any';
   const count = isIndexed ? countOf(part, sources) : undefined;
-  if (count) return (await roughly(ctx, count)) <= narrowest ? 'narrow' : 'wide';
+  if (count) return (await roughly(ctx, count)) <= few ? 'narrow' : 'wide';
   switch (part.kind) {
     case 'words':
       return part.field.kind === 'metadata' || !mayBeDefault(part, sources) ? 'unknown' : 'wide';
