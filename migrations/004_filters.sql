@@ -45,6 +45,11 @@ create index contact_name_words on contact using gin (name_words gin_trgm_ops) w
 create index conversation_metadata_words on conversation using gin (parley_json_words(metadata)) with (fastupdate = off)
   where metadata <> '{}';
 
+-- What was said, in whichever texts the content holds. A short list of what came last, so that nobody waits long while it
+-- is sorted in.
+create index message_words on message using gin (jsonb_to_tsvector('simple', content, '["string"]'))
+  with (gin_pending_list_limit = 1024);
+
 insert into counter (name, slot, value)
   select 'conversations_channel:' || channel_id, 0, count(*) from conversation group by channel_id
   union all
@@ -58,7 +63,7 @@ insert into counter (name, slot, value)
 
 -- down
 delete from counter where name like 'conversations\_%' or name = 'unread_conversations';
-drop index conversation_metadata_words, contact_name_words;
+drop index message_words, conversation_metadata_words, contact_name_words;
 alter table contact drop column name_words;
 drop function parley_json_words(jsonb);
 drop function parley_words(text);

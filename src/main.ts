@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { type Logger, pino } from 'pino';
 import { loadSettings, SettingsFault } from './config.ts';
 import { createMailer } from './connectors/smtp/mailer.ts';
+import { examine } from './database/doctor.ts';
 import { startEmbedded } from './database/embedded.ts';
 import { DatabaseIsNewer, migrateUp, migrationStatus } from './database/migrate.ts';
 import { openDatabase } from './database/open.ts';
@@ -26,6 +27,7 @@ import type { Mailer } from './domain/mail.ts';
 import { Channel } from './domain/messaging/channels/channel.entity.ts';
 import { Contact } from './domain/messaging/contacts/contact.entity.ts';
 import { Conversation } from './domain/messaging/conversations/conversation.entity.ts';
+import { keptChecks } from './domain/messaging/conversations/kept-totals.ts';
 import { deliverConversation } from './domain/messaging/messages/message.deliver.service.ts';
 import { Message } from './domain/messaging/messages/message.entity.ts';
 import { conversationLane } from './domain/messaging/messages/message.send.service.ts';
@@ -333,6 +335,26 @@ export function migrate(action: 'up' | 'status'): Promise<string[]> {
       ...pending.map((name) => `pending  ${name}`),
       ...unknown.map((name) => `unknown  ${name} (of a newer version)`),
     ];
+  });
+}
+
+/** `parley doctor`: what it found, line by line; true when all is well, or was mended. */
+export function doctor({ repair, say }: { repair: boolean; say: (line: string) => void }): Promise<boolean> {
+  return withDatabase(async ({ url }) => {
+    const { pending } = await migrationStatus({ url });
+    if (pending.length > 0) {
+      say(`WRONG   migrations: ${pending.length} are missing, run parley migrate up`);
+      return false;
+    }
+    say('ok      migrations');
+    let isSound = true;
+    for await (const { name, faults, count, isMended } of examine(url, keptChecks, repair)) {
+      isSound &&= count === 0 || isMended;
+      say(`${count === 0 ? 'ok    ' : isMended ? 'MENDED' : 'WRONG '}  ${name}`);
+      for (const fault of faults) say(`          ${fault}`);
+      if (count > faults.length) say(`          and ${count - faults.length} more`);
+    }
+    return isSound;
   });
 }
 

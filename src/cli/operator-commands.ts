@@ -35,6 +35,15 @@ export function addOperatorCommands(program: Command): void {
     .action(() => printMigrations('status'));
 
   program
+    .command('doctor')
+    .description(
+      'Counts what is kept as totals and places of lists, and says what is wrong. Ends with 1 where something is.',
+    )
+    .option('--repair', 'mends it; those who write wait meanwhile, for seconds with millions of conversations', false)
+    .addHelpText('after', examples('doctor', 'doctor --repair'))
+    .action(runDoctor);
+
+  program
     .command('user')
     .description('Works with the people who may sign in.')
     .command('create')
@@ -58,6 +67,12 @@ export function addOperatorCommands(program: Command): void {
 async function printMigrations(action: 'up' | 'status'): Promise<void> {
   const { migrate } = await import('../main.ts');
   for (const line of await migrate(action)) printLine(process.stdout, line);
+}
+
+async function runDoctor({ repair }: { repair: boolean }): Promise<void> {
+  const { doctor } = await import('../main.ts');
+  const isSound = await doctor({ repair, say: (line) => printLine(process.stdout, line) });
+  if (!isSound) throw new CliFailure(repair ? 'Not all of it could be mended.' : 'Run it with --repair to mend that.');
 }
 
 async function createAccount({ email, firstName, lastName, role, password }: UserFlags): Promise<void> {

@@ -71,7 +71,8 @@ describe('what is noted of a conversation', () => {
     const { id: tag_id } = (await call('tags.create', { name: 'one more', color: 'red' })).body;
     await inDatabase(
       `with made as (insert into tag (id, name, color)
-         select gen_random_uuid(), 'tag ' || n, 'BLUE' from generate_series(1, 100) n returning id)
+         select gen_random_uuid(), 'tag ' || n, 'BLUE' from generate_series(1, 100) n returning id),
+       counted as (insert into counter (name, slot, value) select 'conversations_tag:' || id, 0, 1 from made)
        insert into conversation_tag (conversation_id, tag_id) select $1, id from made`,
       [conversation_id],
     );

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from '@jest/globals';
 import { type Client, createClient } from 'graphql-ws';
+import pg from 'pg';
 import { pino } from 'pino';
 import { WebSocket } from 'ws';
 import { loadSettings } from '../../src/config.ts';
@@ -10,6 +11,7 @@ import { createUser, userToken } from '../../src/domain/accounts/users/user.serv
 import { type Core, type Role, type Settings, systemCtx } from '../../src/domain/context.ts';
 import { sourceThingId } from '../../src/domain/ids.ts';
 import type { Mail } from '../../src/domain/mail.ts';
+import { keptChecks } from '../../src/domain/messaging/conversations/kept-totals.ts';
 import { type Parley, type Stand, start } from '../../src/main.ts';
 import { createTestDatabase } from './database.ts';
 import { watchRow } from './row-watch.ts';
@@ -49,6 +51,22 @@ afterAll(async () => {
   for (const stop of started.splice(0).reverse()) await stop();
 }, 60_000);
 
+// Whatever a test did, what is kept beside the rows must say what they say.
+async function keptFaults(databaseUrl: string): Promise<string[]> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    const faults: string[] = [];
+    for (const check of keptChecks) {
+      const { rows } = await client.query<{ what: string }>(check.faults);
+      faults.push(...rows.map(({ what }) => what));
+    }
+    return faults;
+  } finally {
+    await client.end();
+  }
+}
+
 /** A whole Parley in this process, on a database of its own, listening on a free port. Stopped after the file's tests. */
 export async function startApp(options: AppOptions = {}) {
   const database = options.database ?? (await createTestDatabase());
@@ -71,7 +89,11 @@ export async function startApp(options: AppOptions = {}) {
     if (isStopped) return;
     isStopped = true;
     await parley.stop();
-    if ('drop' in database) await (database as { drop(): Promise<void> }).drop();
+    if ('drop' in database) {
+      const wrong = await keptFaults(database.url);
+      await (database as { drop(): Promise<void> }).drop();
+      if (wrong.length > 0) throw new Error(`totals or places are wrong: ${wrong.slice(0, 10).join('; ')}`);
+    }
     rmSync(dataDir, { recursive: true, force: true });
   };
   started.push(stop);

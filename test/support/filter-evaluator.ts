@@ -55,6 +55,8 @@ function holds(leaf: Leaf, conversation: FilteredConversation): boolean {
       return subjects(leaf.field, conversation).some((subject) =>
         wordsOf(subject).some((word) => edits([...word], [...leaf.word.toLowerCase()]) <= leaf.distance),
       );
+    case 'text':
+      throw new Error('what was said is not known here');
     case 'has':
       return hasValue(leaf.field, conversation);
   }

@@ -26,6 +26,8 @@ export function print(filter: Filter): string {
       return `${nameOf(filter.field)}:${escaped(filter.word)}~${filter.distance}`;
     case 'between':
       return `${filter.field}:[${end(filter.from)} TO ${end(filter.to)}]`;
+    case 'text':
+      throw new Error('Lucene has no words for it');
     case 'has':
       return `${nameOf(filter.field)}:*`;
   }

@@ -1,9 +1,11 @@
 import { InvalidInput } from '../../errors.ts';
+import { isStorableText } from '../../text.ts';
 import { fieldNamed } from './filter-fields.ts';
 import { simplified } from './filter-plan.ts';
 import { type Filter, type Leaf, leavesOf, type NumberField } from './filter-tree.ts';
+import { wordsOf } from './filter-words.ts';
 import { FilterFault, parseLucene } from './lucene.ts';
-import { leafOf, nothing } from './lucene-leaves.ts';
+import { everything, leafOf, nothing } from './lucene-leaves.ts';
 
 /** What a list of conversations is asked for. All that is given must hold. */
 export interface ConversationTerms {
@@ -24,6 +26,8 @@ export interface ConversationTerms {
   createdBefore?: Date | null;
   lastMessageFrom?: Date | null;
   lastMessageBefore?: Date | null;
+  /** Words in the contact's name or in one message; the last may be the beginning of one. */
+  text?: string | null;
   /** All of them: the words of `value` in a row at `key`, whose dots nest. */
   metadata?: { key: string; value: string }[] | null;
 }
@@ -36,6 +40,7 @@ export interface ConversationFilter extends ConversationTerms {
 }
 
 const mostClauses = 64;
+const longestText = 200;
 
 /**
  * The tree of a filter, of whichever form.
@@ -76,6 +81,7 @@ function termsOf(terms: ConversationTerms, path: string): Filter {
   }
   parts.push(...spanOf('created_at', terms.createdFrom, terms.createdBefore));
   parts.push(...spanOf('last_message_at', terms.lastMessageFrom, terms.lastMessageBefore));
+  if (terms.text != null) parts.push(textOf(terms.text, `${path}.text`));
   for (const [index, fact] of (terms.metadata ?? []).entries()) {
     parts.push(factOf(fact, `${path}.metadata[${index}].key`));
   }
@@ -89,6 +95,15 @@ function told(path: string, read: () => Filter): Filter {
     if (error instanceof FilterFault) throw new InvalidInput(path, error.message);
     throw error;
   }
+}
+
+// Blank while somebody begins to type: nothing is left out yet.
+function textOf(text: string, path: string): Filter {
+  if (text.length > longestText || !isStorableText(text)) {
+    throw new InvalidInput(path, `must be at most ${longestText} characters`);
+  }
+  const words = wordsOf(text);
+  return words.length === 0 ? everything : { kind: 'text', field: 'text', words, text };
 }
 
 function spanOf(field: NumberField, from: Date | null | undefined, before: Date | null | undefined): Filter[] {

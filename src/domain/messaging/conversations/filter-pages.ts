@@ -120,7 +120,7 @@ function withCount(found: ConversationColumns[]): Matches {
 
 function placesOf({ filter, sources }: Asked): RawBuilder<unknown> {
   return sql`conversation c ${needsContact(leavesOf(filter)) ? sql`left join contact p on p.id = c.contact_id` : sql``}
-    where ${conditionOf(filter, sources)}`;
+    where ${conditionOf(filter, { sources })}`;
 }
 
 // All of them, if they are not too many: then the number is known too.
@@ -153,10 +153,11 @@ function walkedPage(
 ): RawBuilder<unknown> {
   const { filter, sources } = asked;
   const leaves = leavesOf(filter);
+  const asking = conditionOf(filter, { sources, isWalk: true });
   const isOfTags = leaves.every(({ field }) => field === 'tag_ids');
   const condition = isOfTags
-    ? sql`(select ${conditionOf(filter, sources)} from (select w.conversation_id id) c)`
-    : sql`(select ${conditionOf(filter, sources)} from conversation c
+    ? sql`(select ${asking} from (select w.conversation_id id) c)`
+    : sql`(select ${asking} from conversation c
         ${needsContact(leaves) ? sql`left join contact p on p.id = c.contact_id` : sql``} where c.id = w.conversation_id)`;
   const walk = { ...window, where: sql`${window.where} ${lastMessageBounds(filter)}`, limit: longestWalk, offset: 0 };
   return sql`(

@@ -2,9 +2,10 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Ctx } from '../../context.ts';
 import type { CounterName } from '../../counters.ts';
 import { cachedFor } from '../../short-cache.ts';
-import { readRows } from '../../statement.ts';
+import { readOnce, readRows } from '../../statement.ts';
 import type { SourceName } from '../sources/source.service.ts';
 import { mayBeDefaultName } from './filter-default-name.ts';
+import { hasText } from './filter-sql.ts';
 import type { Filter, Leaf } from './filter-tree.ts';
 
 /** A simplified filter with the names that it is compared with. */
@@ -154,6 +155,9 @@ export async function widthOf(ctx: Ctx, { filter, sources }: Asked, narrowest: n
   return widths.includes('unknown') ? 'unknown' : 'wide';
 }
 
+/** So many messages with some words are looked at to find their conversations. */
+const manyMessages = 20_000;
+
 interface Measure {
   sources: readonly SourceName[];
   few: number;
@@ -176,6 +180,13 @@ async function partWidth(ctx: Ctx, part: Filter, { sources, few }: Measure): Pro
     }
     case 'between':
       return part.field === 'created_at' ? 'unknown' : 'wide';
+    case 'text': {
+      const found = await readOnce<{ count: number }>(
+        ctx,
+        sql`select count(*)::int count from (select from message where ${hasText(part)} limit ${sql.lit(manyMessages)}) m`,
+      );
+      return found[0]!.count < manyMessages ? 'unknown' : 'wide';
+    }
     default:
       return 'wide';
   }

@@ -11,30 +11,35 @@ type Condition = RawBuilder<unknown>;
 const always = sql`true`;
 const never = sql`false`;
 
+export interface Terms {
+  /** All there are: names of sources are compared here. */
+  sources: readonly SourceName[];
+  /** The condition is asked of one conversation after the other, until enough are found. */
+  isWalk?: boolean;
+}
+
 /**
  * A filter as a condition on `conversation c`, left joined with its `contact p` where `needsContact` says so. Fields come
  * from here alone, values are bound.
- *
- * @param sources all there are: names of sources are compared here
  */
-export function conditionOf(filter: Filter, sources: readonly SourceName[]): Condition {
+export function conditionOf(filter: Filter, to: Terms): Condition {
   switch (filter.kind) {
     case 'all':
-      return joined(filter.of, sources, ' and ', always);
+      return joined(filter.of, to, ' and ', always);
     case 'any':
-      return joined(filter.of, sources, ' or ', never);
+      return joined(filter.of, to, ' or ', never);
     case 'not':
       // A question that nothing can be said to, such as for the name of nobody, counts as answered with no.
-      return sql`(${conditionOf(filter.of, sources)}) is not true`;
+      return sql`(${conditionOf(filter.of, to)}) is not true`;
     default:
-      return leafCondition(filter, sources);
+      return leafCondition(filter, to);
   }
 }
 
-function joined(parts: readonly Filter[], sources: readonly SourceName[], by: string, none: Condition): Condition {
+function joined(parts: readonly Filter[], to: Terms, by: string, none: Condition): Condition {
   if (parts.length === 0) return none;
   return sql`(${sql.join(
-    parts.map((part) => conditionOf(part, sources)),
+    parts.map((part) => conditionOf(part, to)),
     sql.raw(by),
   )})`;
 }
@@ -44,24 +49,24 @@ export function needsContact(leaves: readonly Leaf[]): boolean {
   return leaves.some(({ field }) => typeof field === 'object' && field.kind === 'display_name');
 }
 
-function leafCondition(leaf: Leaf, sources: readonly SourceName[]): Condition {
+function leafCondition(leaf: Leaf, to: Terms): Condition {
   switch (leaf.kind) {
     case 'is':
-      return exactCondition(leaf.field, leaf.value, sources);
+      return exactCondition(leaf.field, leaf.value, to);
     case 'matches':
-      return matchesCondition(leaf.field, leaf.pattern, sources);
+      return matchesCondition(leaf.field, leaf.pattern, to);
     case 'between':
       return betweenCondition(leaf.field, leaf.from, leaf.to);
+    case 'text':
+      return to.isWalk ? textOfRow(leaf) : textOfAll(leaf);
     case 'has':
       return typeof leaf.field === 'object' ? hasWords(leaf.field) : hasExact(leaf.field);
     default:
-      return leaf.field.kind === 'display_name'
-        ? nameCondition(leaf, sources)
-        : metadataCondition(leaf, leaf.field.path);
+      return leaf.field.kind === 'display_name' ? nameCondition(leaf, to) : metadataCondition(leaf, leaf.field.path);
   }
 }
 
-function exactCondition(field: ExactField, value: string, sources: readonly SourceName[]): Condition {
+function exactCondition(field: ExactField, value: string, { sources }: Terms): Condition {
   if (field === 'state') return sql`c.state = ${sql.lit(value)}`;
   if (field === 'source') return ofSources(sources.filter(({ sourceId }) => sourceId === value));
   // As stored: another spelling of an id is another text.
@@ -78,7 +83,7 @@ function exactCondition(field: ExactField, value: string, sources: readonly Sour
   }
 }
 
-function matchesCondition(field: ExactField, pattern: Pattern, sources: readonly SourceName[]): Condition {
+function matchesCondition(field: ExactField, pattern: Pattern, { sources }: Terms): Condition {
   const like = likeOf(pattern);
   switch (field) {
     case 'state':
@@ -149,7 +154,7 @@ function anyOf(conditions: readonly Condition[]): Condition {
   return sql`(${sql.join(conditions, sql` or `)})`;
 }
 
-function nameCondition(leaf: WordsLeaf, sources: readonly SourceName[]): Condition {
+function nameCondition(leaf: WordsLeaf, { sources }: Terms): Condition {
   const named = wordsCondition(leaf, sql`p.name_words`);
   const possible = sources.filter(({ sourceId }) => mayBeDefaultName(leaf, sourceId));
   if (possible.length === 0) return named;
@@ -172,6 +177,37 @@ function metadataCondition(leaf: WordsLeaf, path: readonly string[]): Condition 
   const [longest] = leaf.words.toSorted((one, other) => other.length - one.length);
   const indexed = [[...longest!].slice(0, 64).join(''), '*'];
   return sql`(c.metadata <> '{}' and parley_json_words(c.metadata) && ${indexed}::text[] and ${exact})`;
+}
+
+type TextLeaf = Extract<Leaf, { kind: 'text' }>;
+
+// Found by two indexes, each of which finds few: neither would be used where one or the other may hold.
+function textOfAll(leaf: TextLeaf): Condition {
+  return sql`c.id in (
+    select n.id from contact k join conversation n on n.contact_id = k.id where ${isNamed(leaf, sql`k.name_words`)}
+    union all
+    select conversation_id from message where ${hasText(leaf)})`;
+}
+
+/** The same for one conversation after the other: not all are looked for first. */
+function textOfRow(leaf: TextLeaf): Condition {
+  return sql`(exists (select from contact k where k.id = c.contact_id and ${isNamed(leaf, sql`k.name_words`)})
+    or exists (select from message where conversation_id = c.id and ${hasText(leaf)}))`;
+}
+
+function isNamed({ words }: TextLeaf, subject: Condition): Condition {
+  const all = words.map((word, index) => (index === words.length - 1 ? `% ${word}%` : `% ${word} %`));
+  return sql.join(
+    all.map((one) => sql`${subject} like ${one}`),
+    sql` and `,
+  );
+}
+
+/** As a condition on `message`. The text as PostgreSQL reads it, addresses in one piece, or its words, the last one begun. */
+export function hasText({ words, text }: TextLeaf): Condition {
+  const begun = `${words.map((word) => `'${word}'`).join(' & ')}:*`;
+  return sql`jsonb_to_tsvector('simple', content, '["string"]')
+    @@ (plainto_tsquery('simple', ${text}) || to_tsquery('simple', ${begun}))`;
 }
 
 /** A condition on words with a blank around each. */

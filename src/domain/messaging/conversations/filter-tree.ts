@@ -6,6 +6,7 @@ export type Filter = { kind: 'all'; of: Filter[] } | { kind: 'any'; of: Filter[]
  *
  * `is` and `matches` keep the case. `between` includes both ends, whole numbers or an infinity where open. `words` are
  * as `wordsOf` gives them and stand in a row; the texts of `like` are NFKC and keep their case until they are compared.
+ * `text` looks for all words in the name, or all in one message; the last may be the beginning of one.
  */
 export type Leaf =
   | { kind: 'is'; field: ExactField; value: string }
@@ -14,6 +15,7 @@ export type Leaf =
   | { kind: 'words'; field: WordsField; words: string[] }
   | { kind: 'like'; field: WordsField; pattern: Pattern }
   | { kind: 'near'; field: WordsField; word: string; distance: 1 | 2 }
+  | { kind: 'text'; field: 'text'; words: string[]; text: string }
   | { kind: 'has'; field: ExactField | NumberField | WordsField };
 
 /** A question to the words of a field. */

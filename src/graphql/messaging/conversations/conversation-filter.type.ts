@@ -60,6 +60,12 @@ export class ConversationTermsInput {
   @Field(() => DateTimeScalar, { ...nullable, description: 'Its latest message was sent before.' })
   lastMessageBefore?: Date | null;
 
+  @Field(() => String, {
+    ...nullable,
+    description: "Words in the contact's name or in one message, in any case; the last may be the beginning of one.",
+  })
+  text?: string | null;
+
   @Field(() => [MetadataTermInput], { ...nullable, description: 'All of these facts.' })
   metadata?: MetadataTermInput[] | null;
 }
