@@ -35,7 +35,7 @@ it('parley doctor finds wrong totals and places, and mends them when told to', a
 
   const client = new pg.Client({ connectionString: app.database.url });
   await client.connect();
-  await client.query(`update counter set value = value + 5 where name = 'conversations'`);
+  await client.query(`insert into counter (name, slot, value) values ('conversations', 99, 5)`);
   await client.query(`delete from counter where name = 'unread_conversations'`);
   await client.query('delete from conversation_recency where conversation_id = $1', [first.id]);
   await client.query(`update conversation_recency set unread_count = 9 where conversation_id = $1`, [second.id]);
