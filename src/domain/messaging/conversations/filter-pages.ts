@@ -77,19 +77,20 @@ export async function findMatches(
   const found = await read({ from: walkedPage(asked, { window, longestWalk }), matches });
   const isAllWalked = async () => (await roughly(ctx, everything)) < longestWalk;
   if (found.length === limit || (await isAllWalked())) return withCount(found);
-  const ids = await sortedPage(ctx, asked, window);
-  return withCount(await read({ from: conversationsOfIds(ids), matches }));
+  const sorted = await sortedPage(ctx, asked, window);
+  return { found: await read({ from: conversationsOfIds(sorted.ids) }), matches: sorted.matches };
 }
 
-// All matches are found, and the first of them in the order of the list kept.
-async function sortedPage(ctx: Ctx, asked: Asked, window: RowsWindow): Promise<string[]> {
-  const found = await scan(
+// All matches are found and counted, and those of the page kept.
+async function sortedPage(ctx: Ctx, asked: Asked, window: RowsWindow): Promise<{ ids: string[]; matches: number }> {
+  const [found] = await scan(
     ctx,
-    sql<{ id: string }>`select conversation_id::text id from (
-      select c.last_message_at, c.id conversation_id from ${placesOf(asked)}) hit
-      where ${window.where} ${orderAndLimit(window)}`,
+    sql<{ ids: string[]; matches: number }>`with hit as materialized (
+        select c.last_message_at, c.id conversation_id from ${placesOf(asked)})
+      select (select count(*)::float8 from hit) matches,
+        array(select conversation_id::text from hit where ${window.where} ${orderAndLimit(window)}) ids`,
   );
-  return found.map(({ id }) => id);
+  return found!;
 }
 
 /** How many match: by the totals that are kept, else one by one. null when that takes longer than a scan may. */

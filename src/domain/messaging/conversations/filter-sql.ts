@@ -142,7 +142,8 @@ function hasExact(field: ExactField | NumberField): Condition {
 
 function hasWords(field: WordsField): Condition {
   if (field.kind === 'display_name') return always;
-  return anyOf(pathsOf(field.path).map((path) => sql`c.metadata #> ${path}::text[] <> 'null'`));
+  const found = pathsOf(field.path).map((path) => sql`c.metadata #> ${path}::text[] <> 'null'`);
+  return sql`(c.metadata <> '{}' and ${anyOf(found)})`;
 }
 
 // What people noted with metadata.set is asked for with and without `public.`.
@@ -171,12 +172,13 @@ function metadataCondition(leaf: WordsLeaf, path: readonly string[]): Condition 
       select from jsonb_path_query(c.metadata #> ${one}::text[], 'lax $[*] ? (@.type() != "object" && @.type() != "array" && @.type() != "null")') v
       where ${wordsCondition(leaf, sql`parley_words(v #>> '{}')`)})`,
   );
-  const exact = anyOf(found);
-  if (leaf.kind !== 'words') return exact;
+  // Most conversations have none: that is seen at once.
+  const exact = sql`c.metadata <> '{}' and ${anyOf(found)}`;
+  if (leaf.kind !== 'words') return sql`(${exact})`;
   // The index knows the words, not where they stand.
   const [longest] = leaf.words.toSorted((one, other) => other.length - one.length);
   const indexed = [[...longest!].slice(0, 64).join(''), '*'];
-  return sql`(c.metadata <> '{}' and parley_json_words(c.metadata) && ${indexed}::text[] and ${exact})`;
+  return sql`(parley_json_words(c.metadata) && ${indexed}::text[] and ${exact})`;
 }
 
 type TextLeaf = Extract<Leaf, { kind: 'text' }>;
