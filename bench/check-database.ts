@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { sourceThingId } from '../src/domain/ids.ts';
 import { type Contestant, type Credentials, call } from './contestants.ts';
-import type { DataSet } from './load-data.ts';
+import { type FilterName, filterCases } from './filters.ts';
+import type { DataSet, Matches } from './load-data.ts';
 import { withConnection } from './postgres.ts';
 
 /** What a database must hold after an operation. */
@@ -72,11 +73,13 @@ export async function databaseFaults(expected: Expected): Promise<string[]> {
 export async function sameAnswers(
   yardstick: Contestant,
   gateway: Contestant,
-  { sourceId, userToken }: Credentials,
+  { sourceId, userToken, matches }: Credentials & { matches: Matches },
 ): Promise<string[]> {
-  const asked: [string, Record<string, unknown>][] = [
+  const filters = (['name', 'tag', 'unread'] satisfies FilterName[]).flatMap((name) => filterCases(name, matches));
+  const asked: [string, object][] = [
     ['conversations.list', { page_size: 20 }],
     ['conversations.list', { page_size: 50 }],
+    ...filters.map(({ filters }): [string, object] => ['conversations.list', { page_size: 20, filters }]),
     ['messages.list', { page_size: 20, conversation_id: sourceThingId(sourceId, 'c7') }],
     ['messages.list', { page_size: 20, conversation_id: sourceThingId(sourceId, 'c0') }],
   ];

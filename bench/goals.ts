@@ -30,7 +30,7 @@ export function judge(section: Section, small: Section | undefined): Judged[] {
   const row = (name: string) => section.rows.find((one) => one.name === name);
   return [
     ...ingestGoals(row),
-    ...readGoals(row),
+    ...readGoals(row, section.size),
     ...fanGoals(row),
     ...sendGoals(row),
     ...(section.size !== '10k' && small ? growthGoals(section, small) : []),
@@ -38,6 +38,8 @@ export function judge(section: Section, small: Section | undefined): Judged[] {
     ...cpuGoals(row),
   ];
 }
+
+const filteredLists = ['list_name', 'list_tag', 'list_unread'];
 
 type Find = (name: string) => Row | undefined;
 
@@ -76,9 +78,15 @@ function ingestGoals(row: Find): Judged[] {
   ];
 }
 
-function readGoals(row: Find): Judged[] {
+function readGoals(row: Find, size: string): Judged[] {
   const list = row('list:20');
   const [rest, graphql] = [ratio(list, 'rest', 'yardstick'), ratio(list, 'graphql', 'yardstick')];
+  // The limit counts what these match, the gateway keeps totals of them.
+  const keptTotals = ['list_tag', 'list_unread'];
+  const filtered = filteredLists.map((name) => {
+    const aim = size === '1m' && keptTotals.includes(name) ? 1 : undefined;
+    return floor('b3', `${name} REST / yardstick`, ratio(row(name), 'rest', 'yardstick'), 0.5, aim);
+  });
   const [first, deep] = [row('messages'), row('messages_deep')];
   const pages = [first, deep].flatMap((one, index) => {
     const name = ['messages', 'messages_deep'][index]!;
@@ -95,6 +103,7 @@ function readGoals(row: Find): Judged[] {
     floor('b2', 'list:20 GraphQL / Mercurius', graphql / others.mercuriusList, 0.7, 1),
     floor('b2', 'list:20 GraphQL / PostGraphile', graphql / others.postGraphileList, undefined, 1),
     floor('b2', 'list:20 GraphQL / Directus GraphQL', graphql / others.directusGraphqlList, 4),
+    ...filtered,
     ...pages,
     // Of the limit's own ratio: a page from the middle has 20 messages, the first one of a conversation of ten has 10.
     floor(
@@ -139,19 +148,36 @@ function growthGoals(section: Section, small: Section): Judged[] {
     ['ingest:1@16', 0.8],
     ['ingest:100@16', 0.65],
   ];
-  return rules.map(([name, must]) => {
-    const [now, before] = [section, small].map(({ rows }) => rows.find((one) => one.name === name));
-    const what = `${name}: rate against 10k (yardstick: ${growthOf(now, before, 'yardstick')})`;
-    return floor('f', what, middle(now, 'rest') / middle(before, 'rest'), must);
+  const rowsOf = (name: string) =>
+    [section, small].map(({ rows }) => rows.find((one) => one.name === name)) as [Row?, Row?];
+  const absolute = (name: string, must?: number, aim?: number) => {
+    const [now, before] = rowsOf(name);
+    const what = `${name}: rate against 10k (yardstick: ${shownGrowth(now, before, 'yardstick')})`;
+    return floor('f', what, growthOf(now, before, 'rest'), must, aim);
+  };
+  const filtered = filteredLists.flatMap((name) => {
+    const [now, before] = rowsOf(name);
+    const ofLimit = growthOf(now, before, 'rest') / growthOf(now, before, 'yardstick');
+    return [
+      floor('f', `${name}: rate against 10k, of the limit's ratio`, ofLimit, 0.8),
+      absolute(name, undefined, 0.5),
+    ];
   });
+  return [...rules.map(([name, must]) => absolute(name, must)), ...filtered];
 }
 
 function besides(one: Row | undefined, other: Row | undefined): string {
-  return `${growthOf(one, other, 'rest')}, yardstick ${growthOf(one, other, 'yardstick')}`;
+  return `${shownGrowth(one, other, 'rest')}, yardstick ${shownGrowth(one, other, 'yardstick')}`;
 }
 
-function growthOf(one: Row | undefined, other: Row | undefined, lane: 'rest' | 'yardstick'): string {
-  const own = middle(one, lane) / middle(other, lane);
+type ComparedLane = 'rest' | 'yardstick';
+
+function growthOf(one: Row | undefined, other: Row | undefined, lane: ComparedLane): number {
+  return middle(one, lane) / middle(other, lane);
+}
+
+function shownGrowth(one: Row | undefined, other: Row | undefined, lane: ComparedLane): string {
+  const own = growthOf(one, other, lane);
   return Number.isNaN(own) ? '-' : own.toFixed(2);
 }
 

@@ -202,7 +202,7 @@ async function setUp(bench: Bench, operation: Operation, { stops, faults }: Prog
     stops.push(() => contestant.stop());
     add(lane, contestant, 'rest', database);
     if (lane === 'yardstick' && !operation.writes)
-      faults.push(...(await sameAnswers(contestant, gateway, credentials)));
+      faults.push(...(await sameAnswers(contestant, gateway, { ...credentials, matches: template.data.matches })));
   }
   for (const style of operation.styles) add(style, gateway, style, gatewayDatabase);
   turns.push(...(await ceilings(bench, operation, () => databaseOf('ceiling'))));
@@ -227,10 +227,10 @@ function loadOf(
     const { subscribers, rate } = operation;
     return { task: 'fan' as const, ...slice, subscribers, rate, inFlight: fanInFlight };
   }
-  const { conversations, unread } = bench.template.data;
-  const { kind, connections, batch } = operation;
-  const totals = { conversations: conversations + 1, unread };
-  return { task: 'closed' as const, ...slice, kind, connections, batch, pageSize, totals };
+  const { conversations, unread, matches } = bench.template.data;
+  const { kind, connections, batch, filter } = operation;
+  const totals = { conversations: conversations + 1, unread, matches };
+  return { task: 'closed' as const, ...slice, kind, connections, batch, pageSize, filter, totals };
 }
 
 async function ceilings(bench: Bench, operation: Operation, database: () => Promise<string>): Promise<Turn[]> {

@@ -1,4 +1,5 @@
 import type { LoadKind, Style } from './driver/protocol.ts';
+import type { FilterName } from './filters.ts';
 
 /** Programs that take turns within a round. The gateway has one turn for each style. */
 export type Lane = 'yardstick' | 'copy' | 'coalesced' | 'rest' | 'graphql' | 'pgbench' | 'COPY';
@@ -20,6 +21,8 @@ export interface ClosedOperation extends Common {
   kind: LoadKind;
   connections: number;
   batch: number;
+  /** Of a list. */
+  filter?: FilterName;
   /** Also measured as COPY into the same table. */
   copies: boolean;
 }
@@ -41,6 +44,9 @@ export const fanInFlight = 32;
 /** Reads come first: they leave the database as it is. */
 export const operations: Operation[] = [
   { ...read('list:20', 'list'), leastShare: 0.4 },
+  { ...read('list_name', 'list'), filter: 'name', leastShare: 0.3 },
+  { ...read('list_tag', 'list'), filter: 'tag', leastShare: 0.5 },
+  { ...read('list_unread', 'list'), filter: 'unread', leastShare: 0.3 },
   // The goals say 0.6, of a statement that pgbench ran 17,000 times a second. It runs this one 28,700 times, and Node answers as
   // many requests as then: of the time of a request the database takes a third now, the rest is HTTP.
   { ...read('messages', 'messages'), leastShare: 0.35 },

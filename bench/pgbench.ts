@@ -3,10 +3,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { textOf } from './driver/scripts.ts';
-import { longMessages } from './load-data.ts';
+import { longMessages, tagIdSql, tagIds } from './load-data.ts';
 import { type ClosedOperation, yardstickConnections } from './operations.ts';
 import { dataDir, withConnection } from './postgres.ts';
-import { ingestSql, listSql, messagesSql } from './statements.ts';
+import { ingestSql, listByNameSql, listByTagSql, listSql, listUnreadSql, messagesSql } from './statements.ts';
 
 /** The ceiling of the yardstick: the same SQL without Node. */
 export interface Ceiling {
@@ -52,7 +52,7 @@ export async function runPgbench(operation: ClosedOperation, ceiling: Ceiling, s
         PATH: process.env.PATH ?? '/usr/bin:/bin',
         PGPASSWORD: decodeURIComponent(url.password),
         // As the yardstick's connections have it.
-        PGOPTIONS: '-c enable_bitmapscan=off',
+        PGOPTIONS: `-c enable_bitmapscan=${operation.filter === 'name' ? 'on' : 'off'}`,
       },
       timeout: (seconds + 60) * 1_000,
     },
@@ -63,7 +63,7 @@ export async function runPgbench(operation: ClosedOperation, ceiling: Ceiling, s
   return Number(rate);
 }
 
-async function scriptOf({ kind, batch }: ClosedOperation, { sourceName, conversations, databaseUrl }: Ceiling) {
+async function scriptOf({ kind, batch, filter }: ClosedOperation, { sourceName, conversations, databaseUrl }: Ceiling) {
   const oneLine = (sql: string) => `${sql.replace(/\s+/g, ' ').trim()};\n`;
   const conversation = "bench_id('c' || :n)";
   switch (kind) {
@@ -76,7 +76,17 @@ async function scriptOf({ kind, batch }: ClosedOperation, { sourceName, conversa
         }),
       );
     case 'list':
-      return oneLine(listSql(21));
+      switch (filter) {
+        case 'name':
+          return oneLine(listByNameSql({ pattern: "'%lovelace %'", limit: 21 }));
+        case 'tag':
+          // As a subquery the id is made once, not for each conversation that it is compared with.
+          return `\\set t random(1, ${tagIds.length})\n${oneLine(listByTagSql({ tag: `(select ${tagIdSql(':t::int')})`, limit: 21 }))}`;
+        case 'unread':
+          return oneLine(listUnreadSql(21));
+        default:
+          return oneLine(listSql(21));
+      }
     case 'messages':
       return `\\set n random(1, ${conversations})\n${oneLine(messagesSql({ conversation, limit: 21 }))}`;
     case 'messages_deep': {

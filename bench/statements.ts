@@ -117,17 +117,71 @@ const messageColumns =
  * tried: it costs twice the CPU.
  */
 export function listSql(limit: number): string {
-  return `
+  return listOf({ page: `select conversation_id from conversation_recency ${newest(limit)}` });
+}
+
+/** `pattern`: SQL of what the words of the name are like. All matches are found by their trigrams and counted. */
+export function listByNameSql({ pattern, limit }: { pattern: string; limit: number }): string {
+  return listOf({
+    // A subquery hides the pattern from the planner, which else takes one plan for each request to be worth its time.
+    page: `
+      select conversation_id, matches from (
+        select c.last_message_at, c.id conversation_id, count(*) over () matches
+        from contact p join conversation c on c.contact_id = p.id
+        where p.name_words like (select ${pattern})) hit
+      ${newest(limit)}`,
+    matches: 'r.matches',
+  });
+}
+
+/**
+ * `tag`: SQL of its id. Conversations of a rare tag are all looked up and sorted; for a frequent one the order is walked
+ * until the page is full. Both take equally long where the number of matches is the root of 21 times that of all; the
+ * other one is not run. Subqueries that cannot become joins: a join would read all places where they are few.
+ */
+export function listByTagSql({ tag, limit }: { tag: string; limit: number }): string {
+  return listOf({
+    before: `
+      with size as materialized (
+        select count(*) matches, ${totalOf('conversations')} total from conversation_tag where tag_id = ${tag})`,
+    page: `
+      (select t.conversation_id
+      from conversation_tag t
+      cross join lateral (select last_message_at from conversation where id = t.conversation_id offset 0) k
+      where t.tag_id = ${tag} and (select matches * matches <= ${limit} * total from size)
+      ${newest(limit)})
+      union all
+      (select conversation_id from conversation_recency w
+      where (select true from conversation_tag t where t.conversation_id = w.conversation_id and t.tag_id = ${tag})
+        and (select matches * matches > ${limit} * total from size)
+      ${newest(limit)})`,
+    matches: '(select matches from size)',
+  });
+}
+
+/** Those with unread messages stand in an index of their own, which has the order too. */
+export function listUnreadSql(limit: number): string {
+  const places = 'from conversation_recency where unread_count > 0';
+  return listOf({
+    page: `select conversation_id ${places} ${newest(limit)}`,
+    matches: `(select count(*) ${places})`,
+  });
+}
+
+const newest = (limit: number): string => `order by last_message_at desc, conversation_id desc limit ${limit}`;
+
+const totalOf = (counter: string): string => `(select coalesce(sum(value), 0) from counter where name = '${counter}')`;
+
+function listOf({ before = '', page, matches }: { before?: string; page: string; matches?: string }): string {
+  return `${before}
   select c.id, c.created_at, c.state, c.unread_count, c.metadata, c.last_message_at,
     s.source_id, s.name, s.image_url,
     h.id, h.source_channel_id, h.name, h.image_url, h.connected, h.metadata,
     p.id, p.display_name, p.first_name, p.last_name, p.avatar_url, ${messageColumns},
     (select array_agg(t.id order by t.name, t.id) from conversation_tag ct join tag t on t.id = ct.tag_id
       where ct.conversation_id = c.id),
-    (select coalesce(sum(value), 0) from counter where name = 'conversations'),
-    (select coalesce(sum(value), 0) from counter where name = 'unread_messages')
-  from (select conversation_id from conversation_recency
-    order by last_message_at desc, conversation_id desc limit ${limit}) r
+    ${totalOf('conversations')}, ${totalOf('unread_messages')}${matches ? `, ${matches}` : ''}
+  from (${page}) r
   join conversation c on c.id = r.conversation_id
   join source s on s.id = c.source
   join channel h on h.id = c.channel_id

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { YardstickConfig } from './contestants.ts';
 import { createIngest } from './yardstick/ingest.ts';
-import { openPool } from './yardstick/pool.ts';
+import { createPool } from './yardstick/pool.ts';
 import { createReads } from './yardstick/reads.ts';
 import { createSend } from './yardstick/send.ts';
 import { createBroadcast } from './yardstick/sockets.ts';
@@ -19,11 +19,13 @@ process.once('SIGTERM', () => process.exit(0));
 
 async function serve(config: YardstickConfig): Promise<void> {
   const { sourceToken, userToken, sourceId } = config.credentials;
-  const pool = await openPool(config.databaseUrl, config.connections);
+  const { databaseUrl: url, connections: size } = config;
+  const pool = createPool({ url, size, bitmapScans: false });
+  const bitmapPool = createPool({ url, size, bitmapScans: true });
   const [source] = await pool.read('source', 'select id from source where source_id = $1', [sourceId]);
   const broadcast = createBroadcast();
   const ingest = createIngest({ pool, source: { id: source![0]!, name: sourceId }, mode: config.mode, broadcast });
-  const reads = createReads(pool);
+  const reads = createReads({ pool, bitmapPool });
   const send = createSend(pool, config);
   const routes = new Map<string, Route>([
     ['/sources.webhook', { token: sourceToken, answer: ingest }],

@@ -1,4 +1,6 @@
 import type { Credentials } from '../contestants.ts';
+import type { FilterName } from '../filters.ts';
+import type { Matches } from '../load-data.ts';
 
 /** What the bench asks of the driver's process, and what it gets. */
 
@@ -22,10 +24,12 @@ export interface ClosedLoad {
   /** Messages of one request. */
   batch: number;
   pageSize: number;
+  /** Of a list. */
+  filter: FilterName | undefined;
   /** Begins the names of all that this slice makes. */
   prefix: string;
-  /** Exact totals, where the slice changes none. */
-  totals?: { conversations: number; unread: number };
+  /** Exact, as long as nothing writes. */
+  totals: { conversations: number; unread: number; matches: Matches };
 }
 
 export interface FanLoad {

@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import { sourceThingId } from '../../src/domain/ids.ts';
 import { conversationFields, messageFields } from '../../src/rest/contracts/airy.payloads.ts';
+import { filterCases } from '../filters.ts';
 import { channelName, longMessages } from '../load-data.ts';
 import type { ActionEndpoint } from './action-endpoint.ts';
 import type { Faults } from './faults.ts';
@@ -109,18 +111,20 @@ interface Listed {
 interface ListedPage {
   items: Listed[];
   total: number;
+  filteredTotal?: number | null;
   unread?: number;
   next: string | null;
 }
 
 type RestList = {
   data: { id: string; sent_at: string; last_message: { sent_at: string } }[];
-  response_metadata: { total: number; badge_unread_count?: number; next_cursor: string };
+  response_metadata: { total: number; filtered_total: number | null; badge_unread_count?: number; next_cursor: string };
 };
 
 interface GraphList {
   nodes: { legacyId: string; sentAt: string; lastMessage: { sentAt: string } }[];
   total: number;
+  filteredTotal?: number | null;
   unreadTotal?: number;
   pageInfo: { hasNextPage: boolean; endCursor: string };
 }
@@ -136,6 +140,7 @@ export function readPage(kind: 'list' | 'messages', style: ClosedLoad['style'], 
         sentAt: kind === 'list' ? item.last_message.sent_at : item.sent_at,
       })),
       total: meta.total,
+      filteredTotal: meta.filtered_total,
       unread: meta.badge_unread_count,
       next: meta.next_cursor || null,
     };
@@ -148,41 +153,65 @@ export function readPage(kind: 'list' | 'messages', style: ClosedLoad['style'], 
       sentAt: kind === 'list' ? node.lastMessage.sentAt : node.sentAt,
     })),
     total: page.total,
+    filteredTotal: page.filteredTotal,
     unread: page.unreadTotal,
     next: page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null,
   };
 }
 
 const pageInfo = 'pageInfo { hasNextPage hasPreviousPage startCursor endCursor }';
-const listQuery = `query ($first: Int) { conversations(first: $first) { nodes { ${conversationFields} } ${pageInfo} total filteredTotal unreadTotal } }`;
+const listFields = `nodes { ${conversationFields} } ${pageInfo} total filteredTotal unreadTotal`;
+const listQuery = `query ($first: Int) { conversations(first: $first) { ${listFields} } }`;
+const filteredQuery = `query ($filter: ConversationFilterInput, $first: Int) { conversations(filter: $filter, first: $first) { ${listFields} } }`;
 const messagesQuery = `query ($id: ID!, $first: Int, $after: Cursor) { conversation(id: $id) { sourceId messages(first: $first, after: $after) { nodes { ${messageFields} } ${pageInfo} total } } }`;
 
 const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim();
 
-function listScript({ target, style, pageSize, totals }: ClosedLoad, faults: Faults): Script {
-  const path = style === 'rest' ? '/conversations.list' : '/graphql';
-  const body =
-    style === 'rest'
-      ? JSON.stringify({ page_size: pageSize })
-      : JSON.stringify({ query: oneLine(listQuery), variables: { first: pageSize } });
+function listScript({ target, style, pageSize, filter, totals }: ClosedLoad, faults: Faults): Script {
+  const head = requestHead(style === 'rest' ? '/conversations.list' : '/graphql', target.credentials.userToken);
+  const { conversations, unread, matches } = totals;
+  const cases = filter ? filterCases(filter, matches) : [{ filters: undefined, matches: conversations }];
   let answers = 0;
-  const check = (status: number, answer: Buffer) => {
-    answers += 1;
-    if (status === 200 && answers % closelyEach !== 1) return;
-    if (status !== 200) return faults.add(`list: ${status} ${answer.toString()}`);
-    const page = readPage('list', style, answer);
-    const isOrdered = page.items.every((item, index) => {
-      const before = page.items[index - 1];
-      return !before || before.sentAt > item.sentAt || (before.sentAt === item.sentAt && before.id > item.id);
-    });
-    faults.expect(page.items.length === pageSize && isOrdered, () => `list: wrong page or order: ${answer.toString()}`);
-    faults.expect(
-      !totals || (page.total === totals.conversations && page.unread === totals.unread),
-      () => `list: totals ${page.total} and ${page.unread} instead of ${JSON.stringify(totals)}`,
-    );
+  const requests = cases.map((one): Request => {
+    const expected = { total: conversations, filteredTotal: one.matches, unread };
+    const check = (status: number, answer: Buffer) => {
+      answers += 1;
+      if (status === 200 && answers % closelyEach !== 1) return;
+      if (status !== 200) return faults.add(`list: ${status} ${answer.toString()}`);
+      const { items, total, filteredTotal, unread } = readPage('list', style, answer);
+      faults.expect(
+        items.length === Math.min(pageSize, one.matches) && isFalling(items),
+        () => `list: wrong page or order: ${answer.toString()}`,
+      );
+      const shown = { total, filteredTotal, unread };
+      faults.expect(
+        isDeepStrictEqual(shown, expected),
+        () => `list: ${JSON.stringify(shown)} instead of ${JSON.stringify(expected)}`,
+      );
+    };
+    return { head, body: listBody(style, pageSize, one.filters), units: 1, check };
+  });
+  let made = 0;
+  return {
+    repeats: [],
+    next() {
+      made += 1;
+      return requests[made % requests.length]!;
+    },
   };
-  const request = { head: requestHead(path, target.credentials.userToken), body, units: 1, check };
-  return { repeats: [], next: () => request };
+}
+
+function listBody(style: ClosedLoad['style'], first: number, filters: string | undefined): string {
+  if (style === 'rest') return JSON.stringify({ page_size: first, filters });
+  const filter = filters === undefined ? undefined : { query: filters };
+  return JSON.stringify({ query: oneLine(filter ? filteredQuery : listQuery), variables: { first, filter } });
+}
+
+function isFalling(items: readonly Listed[]): boolean {
+  return items.every((item, index) => {
+    const before = items[index - 1];
+    return !before || before.sentAt > item.sentAt || (before.sentAt === item.sentAt && before.id > item.id);
+  });
 }
 
 /** The body of a request for one page of messages. */
