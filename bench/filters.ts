@@ -9,7 +9,7 @@ export interface FilterCase {
   matches: number;
 }
 
-/** What a filter is asked in turn: each tag, so that no answer stays in a cache for the next request. */
+/** What a filter is asked: each of the tags, so that no answer stays in a cache for the next request. */
 export function filterCases(filter: FilterName, matches: Matches): FilterCase[] {
   switch (filter) {
     case 'name':

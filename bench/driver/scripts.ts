@@ -191,14 +191,8 @@ function listScript({ target, style, pageSize, filter, totals }: ClosedLoad, fau
     };
     return { head, body: listBody(style, pageSize, one.filters), units: 1, check };
   });
-  let made = 0;
-  return {
-    repeats: [],
-    next() {
-      made += 1;
-      return requests[made % requests.length]!;
-    },
-  };
+  // Not in turn: those that are looked at more closely would be of the same tag each time.
+  return { repeats: [], next: () => requests[Math.floor(Math.random() * requests.length)]! };
 }
 
 function listBody(style: ClosedLoad['style'], first: number, filters: string | undefined): string {

@@ -207,7 +207,7 @@ export class FilterGround {
     const { backwards, limit, offset } = window;
     const ctx = systemCtx(this.app.core, 'filters');
     const asked = { filter: simplified(filter), sources: await sourceNames(ctx) };
-    const lengths = { narrowest: 2, longestWalk: 6 };
+    const lengths = { narrowest: 2, longestWalk: 6, longestRead: 6 };
     const { found } = await findMatches(ctx, asked, { window: { ...window, where: sql`true` } }, lengths);
     const ids = this.expected(filter);
     const expected = (backwards ? ids.reverse() : ids).slice(offset, offset + limit);

@@ -37,9 +37,11 @@ export interface Lengths {
   narrowest: number;
   /** So far the list is walked for a page before all matches are looked for instead. */
   longestWalk: number;
+  /** The same where the messages of each conversation are looked at. */
+  longestRead: number;
 }
 
-const usual: Lengths = { narrowest: 4_000, longestWalk: 20_000 };
+const usual: Lengths = { narrowest: 4_000, longestWalk: 20_000, longestRead: 2_000 };
 
 /**
  * A page of the conversations that match. Few matches are read from their own index and sorted; of many the list is
@@ -49,7 +51,7 @@ export async function findMatches(
   ctx: Ctx,
   asked: Asked,
   { window, fewColumns }: PageQuery,
-  { narrowest, longestWalk }: Lengths = usual,
+  { narrowest, longestWalk, longestRead }: Lengths = usual,
 ): Promise<Matches> {
   const { filter, sources } = asked;
   const { backwards, limit } = window;
@@ -71,11 +73,13 @@ export async function findMatches(
   const matches = count && countSql(count);
   if (isUnread) {
     // Those stand in an index of their own, in the order of the list.
-    const where = sql`${window.where} and unread_count > 0 and unread_count >= ${filter.from}::int ${upTo(filter.to)}`;
+    const from = filter.from > 1 ? sql`and unread_count >= ${filter.from}::int` : sql``;
+    const where = sql`${window.where} and unread_count > 0 ${from} ${upTo(filter.to)}`;
     return withCount(await read({ from: pageByRecency({ ...window, where }), matches }));
   }
-  const found = await read({ from: walkedPage(asked, { window, longestWalk }), matches });
-  const isAllWalked = async () => (await roughly(ctx, everything)) < longestWalk;
+  const longest = leavesOf(filter).some(({ kind }) => kind === 'text') ? longestRead : longestWalk;
+  const found = await read({ from: walkedPage(asked, { window, longest }), matches });
+  const isAllWalked = async () => (await roughly(ctx, everything)) < longest;
   if (found.length === limit || (await isAllWalked())) return withCount(found);
   const sorted = await sortedPage(ctx, asked, window);
   return { found: await read({ from: conversationsOfIds(sorted.ids) }), matches: sorted.matches };
@@ -148,10 +152,7 @@ async function narrowPage(
 }
 
 // Row by row in the order of the list, and no further than the page is long. A subquery that is no join is asked for each.
-function walkedPage(
-  asked: Asked,
-  { window, longestWalk }: { window: RowsWindow; longestWalk: number },
-): RawBuilder<unknown> {
+function walkedPage(asked: Asked, { window, longest }: { window: RowsWindow; longest: number }): RawBuilder<unknown> {
   const { filter, sources } = asked;
   const leaves = leavesOf(filter);
   const asking = conditionOf(filter, { sources, isWalk: true });
@@ -160,7 +161,7 @@ function walkedPage(
     ? sql`(select ${asking} from (select w.conversation_id id) c)`
     : sql`(select ${asking} from conversation c
         ${needsContact(leaves) ? sql`left join contact p on p.id = c.contact_id` : sql``} where c.id = w.conversation_id)`;
-  const walk = { ...window, where: sql`${window.where} ${lastMessageBounds(filter)}`, limit: longestWalk, offset: 0 };
+  const walk = { ...window, where: sql`${window.where} ${lastMessageBounds(filter)}`, limit: longest, offset: 0 };
   return sql`(
     select conversation_id from (
       select last_message_at, conversation_id from conversation_recency where ${walk.where} ${orderAndLimit(walk)}) w

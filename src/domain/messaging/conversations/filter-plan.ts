@@ -119,8 +119,10 @@ function negative(count: Count): Count {
 
 /** The number as part of a statement. */
 export function countSql(count: Count): RawBuilder<number> {
-  return sql<number>`(select coalesce(sum(k.value * t.times), 0)::float8
-    from unnest(${[...count.keys()]}::text[], ${[...count.values()]}::int[]) t(name, times) join counter k on k.name = t.name)`;
+  const names = [...count.keys()];
+  const times = [...count.values()];
+  return sql<number>`(select coalesce(sum(k.value * (${times}::int[])[array_position(${names}::text[], k.name)]), 0)::float8
+    from counter k where k.name = any(${names}::text[]))`;
 }
 
 const counted = cachedFor<number>(1_000);
@@ -148,7 +150,7 @@ export type Width =
 export async function widthOf(ctx: Ctx, { filter, sources }: Asked, narrowest: number): Promise<Width> {
   const total = await roughly(ctx, everything);
   // As many are walked on the way to a page as are read from the index where the one is the square root of the other.
-  const few = Math.min(narrowest, Math.sqrt(40 * total));
+  const few = Math.min(narrowest, Math.sqrt(20 * total));
   const parts = filter.kind === 'all' ? filter.of : [filter];
   const widths = await Promise.all(parts.map((part) => partWidth(ctx, part, { sources, few })));
   if (widths.includes('narrow')) return 'narrow';

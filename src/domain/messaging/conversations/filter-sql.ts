@@ -212,13 +212,19 @@ export function hasText({ words, text }: TextLeaf): Condition {
     @@ (plainto_tsquery('simple', ${text}) || to_tsquery('simple', ${begun}))`;
 }
 
+// As a query of its own the pattern is a value that PostgreSQL does not know while it plans: by each pattern that it knew it
+// would plan anew, which costs more than to look a name up.
+function like(subject: Condition, pattern: string): Condition {
+  return sql`${subject} like (select ${pattern}::text)`;
+}
+
 /** A condition on words with a blank around each. */
 function wordsCondition(leaf: WordsLeaf, subject: Condition): Condition {
   switch (leaf.kind) {
     case 'words':
-      return sql`${subject} like ${`% ${leaf.words.join(' ')} %`}`;
+      return like(subject, `% ${leaf.words.join(' ')} %`);
     case 'like':
-      return sql`${subject} like ${likeWithin(leaf.pattern)}`;
+      return like(subject, likeWithin(leaf.pattern));
     case 'near':
       return sql`exists (select from string_to_table(btrim(${subject}), ' ') w where ${nearWord(leaf.word, leaf.distance)})`;
   }
