@@ -49,6 +49,8 @@ const lockTimeoutMs = 2_000;
 /** A start that cannot go well says so within 5 s. */
 const connectTimeoutMs = 2_000;
 /** A migration may rewrite a large table. */
+/** Collations and what statements return that the schema and its services need came with it. */
+const oldestServer = 18;
 const statementTimeoutMs = 30 * 60_000;
 
 /**
@@ -69,7 +71,7 @@ export function readMigrations(folder = defaultFolder): MigrationFile[] {
  * Brings the database to the newest migration and the event log in order. Several processes may call it at once: one
  * works, the others wait. All of a call's migrations are applied or none. Gives the names of those it applied.
  *
- * @throws DatabaseIsNewer
+ * @throws DatabaseIsNewer @throws Error for a server that is older than the schema's oldest
  */
 export async function migrateUp({ url, folder, log }: Migrate): Promise<string[]> {
   const files = readMigrations(folder);
@@ -77,12 +79,21 @@ export async function migrateUp({ url, folder, log }: Migrate): Promise<string[]
     const { pending, unknown } = await statusOf(client, files);
     if (unknown.length > 0) throw new DatabaseIsNewer(unknown);
     if (pending.length > 0) {
+      await needServer(client);
       await withMigrator(url, files, (migrator) => migrator.up());
       log?.info({ migrations: pending }, 'database migrated');
     }
     await keepEventLog(client, log);
     return pending;
   });
+}
+
+async function needServer(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ version: string }>(`select current_setting('server_version') "version"`);
+  const [{ version }] = rows as [{ version: string }];
+  if (Number.parseInt(version, 10) < oldestServer) {
+    throw new Error(`PostgreSQL ${oldestServer} or newer is needed, this is ${version}`);
+  }
 }
 
 /**

@@ -14,7 +14,7 @@ import {
   readConversationRows,
 } from './conversation-rows.ts';
 import { type Asked, countOf, countSql, everything, matchesAll, roughly, widthOf } from './filter-plan.ts';
-import { conditionOf, instantOf, needsContact } from './filter-sql.ts';
+import { conditionOf, instantOf, needsContact, unreadBetween } from './filter-sql.ts';
 import { type Filter, leavesOf } from './filter-tree.ts';
 
 export interface PageQuery extends Pick<ConversationRowsQuery, 'fewColumns'> {
@@ -69,12 +69,12 @@ export async function findMatches(
     const narrow = await narrowPage(read, asked, { window, narrowest });
     if (narrow) return narrow;
   }
-  const isUnread = filter.kind === 'between' && filter.field === 'unread_count' && filter.from > 0;
   const matches = count && countSql(count);
-  if (isUnread) {
-    // Those stand in an index of their own, in the order of the list.
-    const from = filter.from > 1 ? sql`and unread_count >= ${filter.from}::int` : sql``;
-    const where = sql`${window.where} and unread_count > 0 ${from} ${upTo(filter.to)}`;
+  if (filter.kind === 'between' && filter.field === 'unread_count' && filter.from > 0) {
+    // Those stand in an index of their own, in the order of the list: it alone is read where no more is asked.
+    const from = filter.from > 1 ? filter.from : Number.NEGATIVE_INFINITY;
+    const isMeant = unreadBetween(sql`unread_count`, from, filter.to);
+    const where = sql`${window.where} and unread_count > 0 and ${isMeant}`;
     return withCount(await read({ from: pageByRecency({ ...window, where }), matches }));
   }
   const longest = leavesOf(filter).some(({ kind }) => kind === 'text') ? longestRead : longestWalk;
@@ -114,10 +114,6 @@ export async function countMatches(ctx: Ctx, asked: Asked): Promise<number | nul
 }
 
 const queryCanceled = '57014';
-
-function upTo(to: number): RawBuilder<unknown> {
-  return to < 2 ** 31 ? sql`and unread_count <= ${to}::int` : sql``;
-}
 
 function withCount(found: ConversationColumns[]): Matches {
   return { found, matches: found[0]?.matches };

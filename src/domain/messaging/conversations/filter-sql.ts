@@ -111,12 +111,27 @@ function ofSources(sources: readonly SourceName[]): Condition {
 }
 
 function betweenCondition(field: NumberField, from: number, to: number): Condition {
+  return field === 'unread_count'
+    ? unreadBetween(sql`c.unread_count`, from, to)
+    : between(sql.ref(`c.${field}`), { from, to, bound: (ms) => sql`${instantOf(ms)}::timestamptz` });
+}
+
+const largestCount = 2 ** 31 - 1;
+
+/** As a condition on a column of counts, which hold no more than an int does. */
+export function unreadBetween(column: Condition, from: number, to: number): Condition {
+  if (from > largestCount) return never;
+  return between(column, { from, to, bound: (count) => sql`${Math.max(-1, Math.min(count, largestCount))}::int` });
+}
+
+interface Span {
+  from: number;
+  to: number;
+  bound(value: number): Condition;
+}
+
+function between(column: Condition, { from, to, bound }: Span): Condition {
   if (from > to) return never;
-  const column = sql.ref(`c.${field}`);
-  const bound = (value: number) =>
-    field === 'unread_count'
-      ? sql`${Math.max(-1, Math.min(value, 2 ** 31 - 1))}::int`
-      : sql`${instantOf(value)}::timestamptz`;
   const bounds = [
     ...(from > Number.NEGATIVE_INFINITY ? [sql`${column} >= ${bound(from)}`] : []),
     ...(to < Number.POSITIVE_INFINITY ? [sql`${column} <= ${bound(to)}`] : []),
