@@ -70,11 +70,9 @@ export async function findMatches(
     if (narrow) return narrow;
   }
   const matches = count && countSql(count);
-  if (filter.kind === 'between' && filter.field === 'unread_count' && filter.from > 0) {
-    // Those stand in an index of their own, in the order of the list: it alone is read where no more is asked.
-    const from = filter.from > 1 ? filter.from : Number.NEGATIVE_INFINITY;
-    const isMeant = unreadBetween(sql`unread_count`, from, filter.to);
-    const where = sql`${window.where} and unread_count > 0 and ${isMeant}`;
+  const isUnread = unreadOf(filter);
+  if (isUnread) {
+    const where = sql`${window.where} and ${isUnread}`;
     return withCount(await read({ from: pageByRecency({ ...window, where }), matches }));
   }
   const longest = leavesOf(filter).some(({ kind }) => kind === 'text') ? longestRead : longestWalk;
@@ -104,8 +102,10 @@ export async function countMatches(ctx: Ctx, asked: Asked): Promise<number | nul
     const [found] = await readRows<{ count: number }>(ctx, sql`select ${countSql(count)} count`);
     return found!.count;
   }
+  const isUnread = unreadOf(asked.filter);
+  const places = isUnread ? sql`conversation_recency where ${isUnread}` : placesOf(asked);
   try {
-    const [found] = await scan(ctx, sql<{ count: number }>`select count(*)::float8 count from ${placesOf(asked)}`);
+    const [found] = await scan(ctx, sql<{ count: number }>`select count(*)::float8 count from ${places}`);
     return found!.count;
   } catch (error) {
     if (sqlState(error) === queryCanceled || error instanceof Unavailable) return null;
@@ -114,6 +114,13 @@ export async function countMatches(ctx: Ctx, asked: Asked): Promise<number | nul
 }
 
 const queryCanceled = '57014';
+
+/** Those stand in an index of their own, in the order of the list: it alone is read where no more is asked. */
+function unreadOf(filter: Filter): RawBuilder<unknown> | undefined {
+  if (filter.kind !== 'between' || filter.field !== 'unread_count' || filter.from < 1) return undefined;
+  const from = filter.from > 1 ? filter.from : Number.NEGATIVE_INFINITY;
+  return sql`unread_count > 0 and ${unreadBetween(sql`unread_count`, from, filter.to)}`;
+}
 
 function withCount(found: ConversationColumns[]): Matches {
   return { found, matches: found[0]?.matches };
