@@ -5,6 +5,7 @@ import { type Judged, judge, verdictOf } from './goals.ts';
 import { type Lane, operations } from './operations.ts';
 import { type Size, sizes } from './options.ts';
 import { projectDir } from './postgres.ts';
+import { sideBySide } from './side-by-side.ts';
 
 const file = join(projectDir, 'bench/RESULTS.md');
 const keptMark = /^<!-- figures (.*) -->$/gm;
@@ -33,7 +34,10 @@ export function mergeSection(sections: Section[], fresh: Section): Section[] {
 
 export function writeReport(sections: Section[]): void {
   const small = sections.find(({ size }) => size === '10k');
-  writeFileSync(file, `${intro}\n${sections.map((section) => sectionText(section, small)).join('\n')}`);
+  writeFileSync(
+    file,
+    `${intro}${besides(sections)}\n${sections.map((section) => sectionText(section, small)).join('\n')}`,
+  );
 }
 
 const intro = `# Results of the bench
@@ -41,6 +45,19 @@ const intro = `# Results of the bench
 Written by \`npm run bench\`; what the figures mean stands in [docs/benchmark.md](../docs/benchmark.md). A figure is a ratio
 of two programs that took turns in one run: medians over the rounds, least and most in parentheses.
 `;
+
+function besides(sections: readonly Section[]): string {
+  if (sections.length < 2) return '';
+  const { head, lines } = sideBySide(sections);
+  return `
+## Side by side
+
+The gateway's rate by the number of conversations, its ratio to the yardstick of the same run in parentheses, and what is left
+of the rate of the smallest data set, of the gateway's and of the yardstick's.
+
+${table(head, lines)}
+`;
+}
 
 export function sectionText(section: Section, small: Section | undefined): string {
   const { size, on, machine, rows } = section;
