@@ -62,17 +62,27 @@ const preparation = `
 
 const log = join(dataDir, 'embedded', 'server.log');
 
+const indentOf = (line: string): number => line.search(/\S/);
+
+/** The part of a plan that finds the page: what is joined to its rows is the same each time. All of it where nothing is. */
+function found(plan: readonly string[]): string[] {
+  const at = plan.findIndex((line) => /CTE hit|-> {2}Limit/.test(line));
+  if (at < 0 || !plan.some((line) => line.includes('channel_pkey'))) return [...plan];
+  const end = plan.findIndex((line, index) => index > at && indentOf(line) <= indentOf(plan[at]!));
+  return plan.slice(at, end < 0 ? undefined : end).map((line) => line.slice(indentOf(plan[at]!)));
+}
+
 /** Plans of what was asked of conversations, as PostgreSQL wrote them: shorter, as ids and texts say nothing here. */
 function plansSince(from: number): string[] {
   const text = readFileSync(log).subarray(from).toString();
-  const found = text.matchAll(/duration: ([\d.]+) ms {2}plan:\n\tQuery Text: ((?:.|\n\t)*)/g);
-  return [...found].flatMap(([, ms, entry]) => {
+  const entries = text.matchAll(/duration: ([\d.]+) ms {2}plan:\n\tQuery Text: ((?:.|\n\t)*)/g);
+  return [...entries].flatMap(([, ms, entry]) => {
     const [query, ...plan] = entry!.split(/\n\t(?=\S.*\(cost=)/);
     if (!/conversation_recency|from conversation c/.test(query!)) return [];
     const lines = plan.join('\n').replaceAll('\n\t', '\n').split('\n');
-    const shown = lines
-      .filter((line) => !/^\s*(Sort Key|Output|Query Identifier|Heap Fetches|Index Searches|Storage|Memory)/.test(line))
-      .map((line) => line.replace(/\(cost=\S+ rows=(\d+) width=\d+\) /, '').slice(0, 160));
+    const shown = found(lines)
+      .filter((line) => /\(actual |Cond|Filter/.test(line))
+      .map((line) => line.replace(/\(cost=\S+ rows=(\d+) width=\d+\) /, '').slice(0, 140));
     return [`${ms} ms\n${shown.join('\n')}`];
   });
 }

@@ -11,9 +11,9 @@ const longestQueue = 16;
 
 const turnsOf = perCore(() => ({ running: 0, waiting: [] as (() => void)[] }));
 
-// Whole tables may be read in the order of their pages, which the other statements never do.
+// Whole tables may be read, in the order of their pages and by several processes, which the other statements never are.
 const asScan = sql`select set_config('statement_timeout', ${String(longestScanMs)}, true) timeout,
-  set_config('enable_seqscan', 'on', true) seqscan`;
+  set_config('enable_seqscan', 'on', true) seqscan, set_config('max_parallel_workers_per_gather', '2', true) workers`;
 
 /**
  * A read that may go through whole tables: two at once, so that the others keep the database and its connections, and
