@@ -48,9 +48,9 @@ const lockKey = 8_120_411;
 const lockTimeoutMs = 2_000;
 /** A start that cannot go well says so within 5 s. */
 const connectTimeoutMs = 2_000;
-/** A migration may rewrite a large table. */
 /** Collations and what statements return that the schema and its services need came with it. */
 const oldestServer = 18;
+/** A migration may rewrite a large table. */
 const statementTimeoutMs = 30 * 60_000;
 
 /**
