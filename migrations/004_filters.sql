@@ -17,6 +17,7 @@ create index conversation_recency_unread on conversation_recency (last_message_a
   where unread_count > 0;
 
 drop index conversation_contact;
+-- Without the order: the time of the last message would have to be written here with each message.
 create index conversation_contact on conversation (contact_id);
 create index conversation_created on conversation (created_at);
 create index conversation_state on conversation (state) where state <> 'OPEN';
@@ -25,8 +26,8 @@ create index conversation_assignee on conversation (assignee_id) where assignee_
 -- The words of a text, in lower case with a blank around each: what `like '% word %'` and trigrams look through. As
 -- `wordsOf` in filter-words.ts makes them.
 create function parley_words(subject text) returns text language sql immutable strict parallel safe
-  return ' ' || lower(btrim(regexp_replace(normalize(subject, NFKC) collate pg_unicode_fast, '[^[:alnum:]]+', ' ', 'g')))
-    || ' ';
+  return ' ' || translate(lower(btrim(regexp_replace(normalize(subject, NFKC) collate pg_unicode_fast,
+    '[^[:alnum:]]+', ' ', 'g'))), 'ς', 'σ') || ' ';
 
 -- The words of all texts, numbers and booleans of a JSON value, each cut to 64 characters; of more than 200 only a word
 -- that none of them can be, so that a large value costs little here and is looked at itself.

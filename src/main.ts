@@ -338,13 +338,13 @@ export function migrate(action: 'up' | 'status'): Promise<string[]> {
   });
 }
 
-/** `parley doctor`: what it found, line by line; true when all is well, or was mended. */
-export function doctor({ repair, say }: { repair: boolean; say: (line: string) => void }): Promise<boolean> {
+/** `parley doctor`: what it found, line by line. What remains to be done; undefined when all is well, or was mended. */
+export function doctor({ repair, say }: { repair: boolean; say: (line: string) => void }): Promise<string | undefined> {
   return withDatabase(async ({ url }) => {
     const { pending } = await migrationStatus({ url });
     if (pending.length > 0) {
-      say(`WRONG   migrations: ${pending.length} are missing, run parley migrate up`);
-      return false;
+      say(`WRONG   migrations: ${pending.length} of them are missing`);
+      return 'Run parley migrate up first.';
     }
     say('ok      migrations');
     let isSound = true;
@@ -354,7 +354,8 @@ export function doctor({ repair, say }: { repair: boolean; say: (line: string) =
       for (const fault of faults) say(`          ${fault}`);
       if (count > faults.length) say(`          and ${count - faults.length} more`);
     }
-    return isSound;
+    if (isSound) return undefined;
+    return repair ? 'Not all of it could be mended: run it again.' : 'Run it with --repair to mend that.';
   });
 }
 

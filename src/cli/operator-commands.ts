@@ -39,7 +39,7 @@ export function addOperatorCommands(program: Command): void {
     .description(
       'Counts what is kept as totals and places of lists, and says what is wrong. Ends with 1 where something is.',
     )
-    .option('--repair', 'mends it; those who write wait meanwhile, for seconds with millions of conversations', false)
+    .option('--repair', 'mends it; those who write wait meanwhile, or are told to come again', false)
     .addHelpText('after', examples('doctor', 'doctor --repair'))
     .action(runDoctor);
 
@@ -71,8 +71,8 @@ async function printMigrations(action: 'up' | 'status'): Promise<void> {
 
 async function runDoctor({ repair }: { repair: boolean }): Promise<void> {
   const { doctor } = await import('../main.ts');
-  const isSound = await doctor({ repair, say: (line) => printLine(process.stdout, line) });
-  if (!isSound) throw new CliFailure(repair ? 'Not all of it could be mended.' : 'Run it with --repair to mend that.');
+  const advice = await doctor({ repair, say: (line) => printLine(process.stdout, line) });
+  if (advice !== undefined) throw new CliFailure(advice);
 }
 
 async function createAccount({ email, firstName, lastName, role, password }: UserFlags): Promise<void> {

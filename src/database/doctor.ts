@@ -16,6 +16,7 @@ export interface Finding {
   faults: string[];
   /** All of them. */
   count: number;
+  /** They were there, and after the repair none is. */
   isMended: boolean;
 }
 
@@ -39,10 +40,12 @@ export async function* examine(url: string, checks: readonly Check[], repair: bo
   await client.connect();
   try {
     for (const { name, faults, lock, mend } of checks) {
-      const { rows } = await client.query<{ what: string }>(faults);
-      const isMended = repair && rows.length > 0;
-      if (isMended) for (const statement of ['begin', lock, ...mend, 'commit']) await client.query(statement);
-      yield { name, faults: rows.slice(0, shown).map(({ what }) => what), count: rows.length, isMended };
+      const look = async () => (await client.query<{ what: string }>(faults)).rows.map(({ what }) => what);
+      const before = await look();
+      const isTried = repair && before.length > 0;
+      if (isTried) for (const statement of ['begin', lock, ...mend, 'commit']) await client.query(statement);
+      const isMended = isTried && (await look()).length === 0;
+      yield { name, faults: before.slice(0, shown), count: before.length, isMended };
     }
   } finally {
     await client.end().catch(() => undefined);

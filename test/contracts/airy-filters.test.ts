@@ -149,6 +149,7 @@ describe('what does not parse', () => {
     ['source:facebook AND AND', /^filters: column 21: /],
     ['/ada.*/', /^filters: column 1: /],
     ['display_name:Ada~3', /^filters: column 18: /],
+    [`display_name:${'ab'.repeat(20)}~2`, /^filters: column 54: .*32 letters/],
     ['display_name:[a TO b]', /^filters: column 14: .*ranges/],
     ['_exists_:id', /^filters: column 1: /],
     ['unread_count:many', /^filters: column 14: .*whole number/],

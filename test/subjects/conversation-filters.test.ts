@@ -93,9 +93,12 @@ describe('a filter as an input', () => {
     [{ anyOf: [{ query: '(' }] }, 'filter.anyOf[0].query: column '],
     [{ channelIds: ['what'] }, 'filter.channelIds[0]: must be the id of a Channel'],
     [{ metadata: [{ key: 'a..b', value: 'x' }] }, 'filter.metadata[0].key: '],
-    [{ metadata: [{ key: 'unread_count', value: 'many' }] }, 'filter.metadata[0].key: '],
+    [{ metadata: [{ key: 'unread_count', value: 'many' }] }, 'filter.metadata[0].value: '],
     [{ text: 'x'.repeat(201) }, 'filter.text: must be at most 200 characters'],
     [{ sourceIds: Array(65).fill('a') }, 'filter: has 65 clauses, at most 64'],
+    [{ anyOf: Array(64).fill({}) }, 'filter: has 65 clauses, at most 64'],
+    [{ anyOf: Array(5).fill({ query: 'display_name:a*b*' }) }, 'filter: has 10 wildcards, at most 8'],
+    [{ anyOf: Array(2).fill({ query: `id:${'a'.repeat(2_100)}` }) }, 'filter: has 4206 characters, at most 4000'],
   ])('%j is refused', async (filter, message) => {
     const { body } = await app.graphql(query, { filter }, { token });
     expect(body.errors[0].extensions.code).toBe('BAD_USER_INPUT');
@@ -109,6 +112,7 @@ describe('what was said, and names', () => {
     ['words in any order and case', 'ORDER where', [0]],
     ['the beginning of the last one', 'where ord', [0]],
     ['not the beginning of another one', 'ord where', []],
+    ['no beginning of fewer than three letters', 'where or', []],
     ['a number', '4711', [0]],
     ['a name or a message', 'ada', [2, 1, 0]],
     ['a name as it is begun', 'grace hop', [1]],

@@ -6,7 +6,6 @@ import type {
   Pattern,
   WordsField,
 } from '../../src/domain/messaging/conversations/filter-tree.ts';
-import { wordsOf } from '../../src/domain/messaging/conversations/filter-words.ts';
 
 /** A conversation as filters see it: instants in epoch milliseconds. */
 export interface FilteredConversation {
@@ -141,9 +140,23 @@ function hasLike(subject: string, pattern: Pattern): boolean {
   return isLike([...padded], single);
 }
 
-/** As `wordsOf` does it: words are found before their case is changed. */
+/** Letter by letter, and not as the product does it: NFKC, words of letters and digits, lower case, one kind of sigma. */
+function wordsOf(text: string): string[] {
+  const words = [''];
+  for (const sign of text.normalize('NFKC')) {
+    if (/[\p{Alphabetic}\p{Nd}]/u.test(sign)) words[words.length - 1] += lower(sign);
+    else words.push('');
+  }
+  return words.filter((word) => word !== '');
+}
+
 function wordText(text: string): string {
-  return text.replace(/[^\p{Alphabetic}\p{Nd}]+/gu, ' ').toLowerCase();
+  const signs = [...text].map((sign) => (/[\p{Alphabetic}\p{Nd}]/u.test(sign) ? lower(sign) : ' '));
+  return signs.filter((sign, index) => sign !== ' ' || signs[index - 1] !== ' ').join('');
+}
+
+function lower(sign: string): string {
+  return sign === 'ς' ? 'σ' : sign.toLowerCase();
 }
 
 type Sign = 'any' | 'one' | string;

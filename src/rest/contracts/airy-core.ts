@@ -119,7 +119,7 @@ export const airyCore: Record<string, Row> = {
       ...pageVariables(page),
       ...(filters && { filter: { query: filters } }),
     })),
-    renames: { 'filter.query': 'filters' },
+    renames: { filter: 'filters', 'filter.query': 'filters' },
     answer: answers.conversations,
     out: ({
       conversations,

@@ -4,7 +4,7 @@ import { fieldNamed } from './filter-fields.ts';
 import { simplified } from './filter-plan.ts';
 import { type Filter, type Leaf, leavesOf, type NumberField } from './filter-tree.ts';
 import { wordsOf } from './filter-words.ts';
-import { FilterFault, parseLucene } from './lucene.ts';
+import { FilterFault, longestQuery, mostClauses, mostWildcards, parseLucene } from './lucene.ts';
 import { everything, leafOf, nothing } from './lucene-leaves.ts';
 
 /** What a list of conversations is asked for. All that is given must hold. */
@@ -39,7 +39,6 @@ export interface ConversationFilter extends ConversationTerms {
   noneOf?: ConversationTerms[] | null;
 }
 
-const mostClauses = 64;
 const longestText = 200;
 
 /**
@@ -48,6 +47,7 @@ const longestText = 200;
  * @throws InvalidInput `query` does not parse (the message names the column), too much at once
  */
 export function filterOf(filter: ConversationFilter, path = 'filter'): Filter {
+  checkSize(filter, path);
   const anyOf = filter.anyOf?.map((terms, index) => termsOf(terms, `${path}.anyOf[${index}]`));
   const noneOf = filter.noneOf?.map((terms, index) => termsOf(terms, `${path}.noneOf[${index}]`)) ?? [];
   const parts: Filter[] = [
@@ -56,9 +56,39 @@ export function filterOf(filter: ConversationFilter, path = 'filter'): Filter {
     ...noneOf.map((terms): Filter => ({ kind: 'not', of: terms })),
   ];
   const tree = simplified({ kind: 'all', of: parts });
-  const { length } = leavesOf(tree);
-  if (length > mostClauses) throw new InvalidInput(path, `has ${length} clauses, at most ${mostClauses} are allowed`);
+  const clauses = clausesOf(tree);
+  if (clauses > mostClauses) throw tooMany(path, 'clauses', clauses, mostClauses);
+  const wildcards = leavesOf(tree).flatMap((leaf) =>
+    'pattern' in leaf ? leaf.pattern.filter((part) => typeof part === 'string') : [],
+  );
+  if (wildcards.length > mostWildcards) throw tooMany(path, 'wildcards', wildcards.length, mostWildcards);
   return tree;
+}
+
+// One of several states was written as one clause.
+function clausesOf(filter: Filter): number {
+  if (filter.kind === 'not') return clausesOf(filter.of);
+  if (filter.kind !== 'all' && filter.kind !== 'any') return 1;
+  const areStates = filter.of.length > 0 && filter.of.every((part) => part.kind === 'is' && part.field === 'state');
+  if (filter.kind === 'any' && areStates) return 1;
+  return filter.of.reduce((sum, part) => sum + clausesOf(part), 0);
+}
+
+// Before anything is parsed: what one text may be, all of them may be together.
+function checkSize({ anyOf, noneOf, ...terms }: ConversationFilter, path: string): void {
+  const all: ConversationTerms[] = [terms, ...(anyOf ?? []), ...(noneOf ?? [])];
+  if (all.length > mostClauses) throw tooMany(path, 'clauses', all.length, mostClauses);
+  const texts = all.flatMap(({ query, metadata = [] }) => [
+    query ?? '',
+    ...(metadata ?? []).flatMap(({ key, value }) => [key, value]),
+  ]);
+  const length = texts.reduce((sum, text) => sum + text.length, 0);
+  // A single text has a message of its own, with the column.
+  if (texts.length > 1 && length > longestQuery) throw tooMany(path, 'characters', length, longestQuery);
+}
+
+function tooMany(path: string, what: string, count: number, most: number): InvalidInput {
+  return new InvalidInput(path, `has ${count} ${what}, at most ${most} are allowed`);
 }
 
 function termsOf(terms: ConversationTerms, path: string): Filter {
@@ -83,7 +113,7 @@ function termsOf(terms: ConversationTerms, path: string): Filter {
   parts.push(...spanOf('last_message_at', terms.lastMessageFrom, terms.lastMessageBefore));
   if (terms.text != null) parts.push(textOf(terms.text, `${path}.text`));
   for (const [index, fact] of (terms.metadata ?? []).entries()) {
-    parts.push(factOf(fact, `${path}.metadata[${index}].key`));
+    parts.push(factOf(fact, `${path}.metadata[${index}]`));
   }
   return { kind: 'all', of: parts };
 }
@@ -99,9 +129,8 @@ function told(path: string, read: () => Filter): Filter {
 
 // Blank while somebody begins to type: nothing is left out yet.
 function textOf(text: string, path: string): Filter {
-  if (text.length > longestText || !isStorableText(text)) {
-    throw new InvalidInput(path, `must be at most ${longestText} characters`);
-  }
+  if (text.length > longestText) throw new InvalidInput(path, `must be at most ${longestText} characters`);
+  if (!isStorableText(text)) throw new InvalidInput(path, 'must be text without NUL and half characters');
   const words = wordsOf(text);
   return words.length === 0 ? everything : { kind: 'text', field: 'text', words, text };
 }
@@ -114,8 +143,8 @@ function spanOf(field: NumberField, from: Date | null | undefined, before: Date 
 
 function factOf({ key, value }: { key: string; value: string }, path: string): Filter {
   const field = fieldNamed(['metadata', ...key.split('.')]);
-  if (!field) throw new InvalidInput(path, 'must be keys with a dot between each');
+  if (!field) throw new InvalidInput(`${path}.key`, 'must be keys with a dot between each');
   if (value === '') return nothing;
   const whole = { kind: 'phrase', at: 0, end: value.length, text: value } as const;
-  return told(path, () => leafOf({ name: `metadata.${key}`, field, value: whole }));
+  return told(`${path}.value`, () => leafOf({ name: `metadata.${key}`, field, value: whole }));
 }

@@ -1,4 +1,4 @@
-import { type Asked, askedOf, many, takesAll } from './filter-pattern.ts';
+import { many, type Sign, signsOf, takesAll } from './filter-pattern.ts';
 import type { WordsLeaf } from './filter-tree.ts';
 import { blankedText, wordsOf } from './filter-words.ts';
 
@@ -20,12 +20,12 @@ export function mayBeDefaultName(leaf: WordsLeaf, sourceId: string): boolean {
   if (leaf.kind === 'near') return true;
   const label = wordsOf(namesLabel(sourceId)).join(' ');
   const shown: Shown[] = [...(label === '' ? ' ' : ` ${label} `), digit, digit, digit, digit, digit, ' '];
-  const within: Asked[] = leaf.kind === 'words' ? [...leaf.words.join(' ')] : askedOf(leaf.pattern, blankedText);
-  const begin: Asked[] = within[0] === many ? [] : [many, ' '];
-  const end: Asked[] = within.at(-1) === many ? [] : [' ', many];
-  const asked: Asked[] = [...begin, ...within, ...end];
-  const single = asked.filter((question, at) => question !== ' ' || asked[at - 1] !== ' ');
-  return takesAll(single, shown, (question, character) =>
-    character === digit ? /^[0-9a-f]$/.test(question) : question === character,
+  const within: Sign[] = leaf.kind === 'words' ? [...leaf.words.join(' ')] : signsOf(leaf.pattern, blankedText);
+  const begin: Sign[] = within[0] === many ? [] : [many, ' '];
+  const end: Sign[] = within.at(-1) === many ? [] : [' ', many];
+  const signs: Sign[] = [...begin, ...within, ...end];
+  const single = signs.filter((sign, at) => sign !== ' ' || signs[at - 1] !== ' ');
+  return takesAll(single, shown, (sign, character) =>
+    character === digit ? /^[0-9a-f]$/.test(sign) : sign === character,
   );
 }

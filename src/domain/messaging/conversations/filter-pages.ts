@@ -1,9 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Ctx } from '../../context.ts';
-import { Unavailable } from '../../errors.ts';
-import { scan } from '../../scan.ts';
+import { isScanGivenUp, scan } from '../../scan.ts';
 import { readRows } from '../../statement.ts';
-import { sqlState } from '../../transaction.ts';
 import {
   type ConversationColumns,
   type ConversationRowsQuery,
@@ -13,7 +11,7 @@ import {
   type RowsWindow,
   readConversationRows,
 } from './conversation-rows.ts';
-import { type Asked, countOf, countSql, everything, matchesAll, roughly, widthOf } from './filter-plan.ts';
+import { type Asked, countOf, countSql, matchesAll, widthOf } from './filter-plan.ts';
 import { conditionOf, instantOf, needsContact, unreadBetween } from './filter-sql.ts';
 import { type Filter, leavesOf } from './filter-tree.ts';
 
@@ -26,10 +24,6 @@ export interface Matches {
   /** How many match, where finding the page told it. */
   matches?: number;
 }
-
-type PageOf = (
-  query: Omit<ConversationRowsQuery, 'backwards' | 'fewColumns' | 'totals' | 'isOneOff'>,
-) => Promise<ConversationColumns[]>;
 
 /** What tells a small number of conversations from a large one. */
 export interface Lengths {
@@ -55,92 +49,109 @@ export async function findMatches(
 ): Promise<Matches> {
   const { filter, sources } = asked;
   const { backwards, limit } = window;
+  const leaves = leavesOf(filter);
   // The text of one question comes again and again; those of several are as many as there are users.
-  const isOneOff = leavesOf(filter).length > 1;
+  const isOneOff = leaves.length > 1;
   const read: PageOf = (query) =>
     readConversationRows(ctx, { ...query, backwards, fewColumns, totals: true, isOneOff });
-  const count = countOf(filter, sources);
   if (matchesAll(filter)) {
     const found = await read({ from: pageByRecency(window) });
     return { found, matches: found[0]?.total_conversations };
   }
+  const count = countOf(filter, sources);
+  const matches = count && countSql(count);
+  const span = spanOf(filter);
+  if (span.isAll && span.isInOrder) {
+    return withCount(await read({ from: pageByRecency(within(window, span.where)), matches }));
+  }
   const width = await widthOf(ctx, asked, narrowest);
   if (width !== 'wide') {
-    const narrow = await narrowPage(read, asked, { window, narrowest });
+    // One question has its index; of several the one that has may find many, and each of those is asked the others.
+    const isBounded = width === 'narrow' || !isOneOff;
+    const few = { asked, window, narrowest };
+    const narrow = isBounded ? await narrowPage(read, few) : await scannedNarrowPage(ctx, read, few);
     if (narrow) return narrow;
   }
-  const matches = count && countSql(count);
-  const isUnread = unreadOf(filter);
-  if (isUnread) {
-    const where = sql`${window.where} and ${isUnread}`;
-    return withCount(await read({ from: pageByRecency({ ...window, where }), matches }));
-  }
-  const longest = leavesOf(filter).some(({ kind }) => kind === 'text') ? longestRead : longestWalk;
-  const found = await read({ from: walkedPage(asked, { window, longest }), matches });
-  const isAllWalked = async () => (await roughly(ctx, everything)) < longest;
-  if (found.length === limit || (await isAllWalked())) return withCount(found);
+  const longest = leaves.some(({ kind }) => kind === 'text') ? longestRead : longestWalk;
+  const walk = { ...within(window, span.where), limit: longest, offset: 0 };
+  const found = await read({ from: walkedPage(asked, window, walk), matches });
+  if (found.length === limit || !(await goesOn(ctx, walk))) return withCount(found);
   const sorted = await sortedPage(ctx, asked, window);
   return { found: await read({ from: conversationsOfIds(sorted.ids) }), matches: sorted.matches };
 }
 
-// All matches are found and counted, and those of the page kept.
-async function sortedPage(ctx: Ctx, asked: Asked, window: RowsWindow): Promise<{ ids: string[]; matches: number }> {
-  const [found] = await scan(
-    ctx,
-    sql<{ ids: string[]; matches: number }>`with hit as materialized (
-        select c.last_message_at, c.id conversation_id from ${placesOf(asked)})
-      select (select count(*)::float8 from hit) matches,
-        array(select conversation_id::text from hit where ${window.where} ${orderAndLimit(window)}) ids`,
-  );
-  return found!;
-}
-
-/** How many match: by the totals that are kept, else one by one. null when that takes longer than a scan may. */
-export async function countMatches(ctx: Ctx, asked: Asked): Promise<number | null> {
-  const count = countOf(asked.filter, asked.sources);
-  if (count) {
-    const [found] = await readRows<{ count: number }>(ctx, sql`select ${countSql(count)} count`);
-    return found!.count;
-  }
-  const isUnread = unreadOf(asked.filter);
-  const places = isUnread ? sql`conversation_recency where ${isUnread}` : placesOf(asked);
-  try {
-    const [found] = await scan(ctx, sql<{ count: number }>`select count(*)::float8 count from ${places}`);
-    return found!.count;
-  } catch (error) {
-    if (sqlState(error) === queryCanceled || error instanceof Unavailable) return null;
-    throw error;
-  }
-}
-
-const queryCanceled = '57014';
-
-/** Those stand in an index of their own, in the order of the list: it alone is read where no more is asked. */
-function unreadOf(filter: Filter): RawBuilder<unknown> | undefined {
-  if (filter.kind !== 'between' || filter.field !== 'unread_count' || filter.from < 1) return undefined;
-  const from = filter.from > 1 ? filter.from : Number.NEGATIVE_INFINITY;
-  return sql`unread_count > 0 and ${unreadBetween(sql`unread_count`, from, filter.to)}`;
-}
+type PageOf = (
+  query: Omit<ConversationRowsQuery, 'backwards' | 'fewColumns' | 'totals' | 'isOneOff'>,
+) => Promise<ConversationColumns[]>;
 
 function withCount(found: ConversationColumns[]): Matches {
   return { found, matches: found[0]?.matches };
 }
 
-function placesOf({ filter, sources }: Asked): RawBuilder<unknown> {
-  return sql`conversation c ${needsContact(leavesOf(filter)) ? sql`left join contact p on p.id = c.contact_id` : sql``}
-    where ${conditionOf(filter, { sources })}`;
+function within(window: RowsWindow, condition: RawBuilder<unknown>): RowsWindow {
+  return { ...window, where: sql`${window.where} and ${condition}` };
+}
+
+/** What a filter says of the columns that the list's order is kept with. */
+interface Span {
+  where: RawBuilder<unknown>;
+  /** It says something. */
+  isAny: boolean;
+  /** It says nothing else. */
+  isAll: boolean;
+  /** What it leaves stands together in an index, in the order of the list. */
+  isInOrder: boolean;
+}
+
+function spanOf(filter: Filter): Span {
+  const parts = filter.kind === 'all' ? filter.of : [filter];
+  const conditions: RawBuilder<unknown>[] = [];
+  let isInOrder = true;
+  for (const part of parts) {
+    if (part.kind !== 'between') continue;
+    if (part.field === 'last_message_at') {
+      conditions.push(
+        sql`last_message_at between ${instantOf(part.from)}::timestamptz and ${instantOf(part.to)}::timestamptz`,
+      );
+    } else if (part.field === 'unread_count' && part.from > 0) {
+      const isMore = part.from > 1 || part.to < Number.POSITIVE_INFINITY;
+      isInOrder &&= !isMore;
+      conditions.push(sql`unread_count > 0`);
+      // Left out where it says no more, so that the index alone is read.
+      if (isMore) conditions.push(unreadBetween(sql`unread_count`, part.from, part.to));
+    }
+  }
+  const isAny = conditions.length > 0;
+  const where = isAny ? sql`${sql.join(conditions, sql` and `)}` : sql`true`;
+  const meant = parts.filter(
+    (part) =>
+      part.kind === 'between' && (part.field === 'last_message_at' || (part.field === 'unread_count' && part.from > 0)),
+  );
+  return { where, isAny, isAll: meant.length === parts.length, isInOrder };
+}
+
+/** The conversations that match, as `from` and `where` of a statement. */
+function matchesFrom({ filter, sources }: Asked): RawBuilder<unknown> {
+  const span = spanOf(filter);
+  const contact = needsContact(leavesOf(filter)) ? sql`left join contact p on p.id = c.contact_id` : sql``;
+  const conversations = span.isAny
+    ? sql`(select conversation_id from conversation_recency where ${span.where}) r join conversation c on c.id = r.conversation_id`
+    : sql`conversation c`;
+  return sql`${conversations} ${contact} where ${conditionOf(filter, { sources })}`;
+}
+
+interface Few {
+  asked: Asked;
+  window: RowsWindow;
+  narrowest: number;
 }
 
 // All of them, if they are not too many: then the number is known too.
-async function narrowPage(
-  read: PageOf,
-  asked: Asked,
-  { window, narrowest }: { window: RowsWindow; narrowest: number },
-): Promise<Matches | undefined> {
+async function narrowPage(read: PageOf, { asked, window, narrowest }: Few): Promise<Matches | undefined> {
   const found = await read({
     from: sql`(
       with hit as materialized (
-        select c.last_message_at, c.id conversation_id from ${placesOf(asked)} limit ${sql.lit(narrowest + 1)})
+        select c.last_message_at, c.id conversation_id from ${matchesFrom(asked)} limit ${sql.lit(narrowest + 1)})
       select t.matches, k.conversation_id from (select count(*)::int matches from hit) t
       left join lateral (
         select conversation_id from hit where t.matches <= ${sql.lit(narrowest)} and ${window.where}
@@ -154,34 +165,80 @@ async function narrowPage(
   return { found: found.filter((row) => row.c_id !== null), matches };
 }
 
-// Row by row in the order of the list, and no further than the page is long. A subquery that is no join is asked for each.
-function walkedPage(asked: Asked, { window, longest }: { window: RowsWindow; longest: number }): RawBuilder<unknown> {
-  const { filter, sources } = asked;
+// The same as a scan. Where it takes too long they are too many too.
+async function scannedNarrowPage(
+  ctx: Ctx,
+  read: PageOf,
+  { asked, window, narrowest }: Few,
+): Promise<Matches | undefined> {
+  try {
+    const { ids, matches } = await sortedPage(ctx, asked, window, narrowest + 1);
+    if (matches > narrowest) return undefined;
+    return { found: await read({ from: conversationsOfIds(ids) }), matches };
+  } catch (error) {
+    if (isScanGivenUp(error)) return undefined;
+    throw error;
+  }
+}
+
+// Row by row in the order of the list, and no further than the page is long: a condition that is a query of its own is
+// asked of one row after the other, where a join could be done for all rows first.
+function walkedPage({ filter, sources }: Asked, window: RowsWindow, walk: RowsWindow): RawBuilder<unknown> {
   const leaves = leavesOf(filter);
-  const asking = conditionOf(filter, { sources, isWalk: true });
-  const isOfTags = leaves.every(({ field }) => field === 'tag_ids');
-  const condition = isOfTags
-    ? sql`(select ${asking} from (select w.conversation_id id) c)`
-    : sql`(select ${asking} from conversation c
+  const condition = conditionOf(filter, { sources, isWalk: true });
+  const areOnlyTags = leaves.every(({ field }) => field === 'tag_ids');
+  const isMatch = areOnlyTags
+    ? sql`(select ${condition} from (select w.conversation_id id) c)`
+    : sql`(select ${condition} from conversation c
         ${needsContact(leaves) ? sql`left join contact p on p.id = c.contact_id` : sql``} where c.id = w.conversation_id)`;
-  const walk = { ...window, where: sql`${window.where} ${lastMessageBounds(filter)}`, limit: longest, offset: 0 };
   return sql`(
     select conversation_id from (
       select last_message_at, conversation_id from conversation_recency where ${walk.where} ${orderAndLimit(walk)}) w
-    where ${condition} ${orderAndLimit(window)}) r
+    where ${isMatch} ${orderAndLimit(window)}) r
     join conversation c on c.id = r.conversation_id`;
 }
 
-/** Where the list is asked for a time of its own order, the walk begins there. */
-function lastMessageBounds(filter: Filter): RawBuilder<unknown> {
-  const parts = filter.kind === 'all' ? filter.of : [filter];
-  const bounds = parts.flatMap((part) =>
-    part.kind === 'between' && part.field === 'last_message_at'
-      ? [
-          sql`and last_message_at >= ${instantOf(part.from)}::timestamptz
-            and last_message_at <= ${instantOf(part.to)}::timestamptz`,
-        ]
-      : [],
+/** Whether the list is longer than a walk that did not fill its page. */
+async function goesOn(ctx: Ctx, walk: RowsWindow): Promise<boolean> {
+  const behind = { ...walk, limit: 1, offset: walk.limit };
+  const found = await readRows(
+    ctx,
+    sql`select 1 from conversation_recency where ${behind.where} ${orderAndLimit(behind)}`,
   );
-  return sql.join(bounds, sql` `);
+  return found.length > 0;
+}
+
+// All matches are found and counted, and those of the page kept. `most`: no more than that are looked for.
+async function sortedPage(
+  ctx: Ctx,
+  asked: Asked,
+  window: RowsWindow,
+  most?: number,
+): Promise<{ ids: string[]; matches: number }> {
+  const [found] = await scan(
+    ctx,
+    sql<{ ids: string[]; matches: number }>`with hit as materialized (
+        select c.last_message_at, c.id conversation_id from ${matchesFrom(asked)} ${most ? sql`limit ${sql.lit(most)}` : sql``})
+      select (select count(*)::float8 from hit) matches,
+        array(select conversation_id::text from hit where ${window.where} ${orderAndLimit(window)}) ids`,
+  );
+  return found!;
+}
+
+/** How many match: by the totals that are kept, else one by one. null when that takes longer than a scan may. */
+export async function countMatches(ctx: Ctx, asked: Asked): Promise<number | null> {
+  const count = countOf(asked.filter, asked.sources);
+  if (count) {
+    const [found] = await readRows<{ count: number }>(ctx, sql`select ${countSql(count)} count`);
+    return found!.count;
+  }
+  const span = spanOf(asked.filter);
+  const all = span.isAll ? sql`conversation_recency where ${span.where}` : matchesFrom(asked);
+  try {
+    const [found] = await scan(ctx, sql<{ count: number }>`select count(*)::float8 count from ${all}`);
+    return found!.count;
+  } catch (error) {
+    if (isScanGivenUp(error)) return null;
+    throw error;
+  }
 }

@@ -1,8 +1,10 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Ctx } from '../../context.ts';
 import type { CounterName } from '../../counters.ts';
+import { isUuid } from '../../ids.ts';
+import { isScanGivenUp, scan } from '../../scan.ts';
 import { cachedFor } from '../../short-cache.ts';
-import { readOnce, readRows } from '../../statement.ts';
+import { readOnce } from '../../statement.ts';
 import type { SourceName } from '../sources/source.service.ts';
 import { mayBeDefaultName } from './filter-default-name.ts';
 import { hasText } from './filter-sql.ts';
@@ -20,6 +22,10 @@ export type Count = Map<CounterName, number>;
 /** The same filter without groups inside groups of their kind, and without what says nothing. */
 export function simplified(filter: Filter): Filter {
   if (filter.kind === 'not') return { kind: 'not', of: simplified(filter.of) };
+  // Each conversation has its times and its count.
+  if (filter.kind === 'between' && filter.from === Number.NEGATIVE_INFINITY && filter.to === Number.POSITIVE_INFINITY) {
+    return { kind: 'all', of: [] };
+  }
   if (filter.kind !== 'all' && filter.kind !== 'any') return filter;
   const { kind } = filter;
   const parts = filter.of.map(simplified).flatMap((part) => (part.kind === kind ? part.of : [part]));
@@ -35,12 +41,12 @@ export function matchesAll(filter: Filter): boolean {
 export function countOf(filter: Filter, sources: readonly SourceName[]): Count | undefined {
   switch (filter.kind) {
     case 'all':
-      return filter.of.length === 0 ? everything : undefined;
+      return filter.of.length === 0 ? allOfThem : undefined;
     case 'any':
       return eitherCount(filter.of, sources);
     case 'not': {
       const count = countOf(filter.of, sources);
-      return count && sum([everything, negative(count)]);
+      return count && sum([allOfThem, negative(count)]);
     }
     case 'is':
       return isCount(filter, sources);
@@ -71,9 +77,9 @@ function eitherCount(parts: readonly Filter[], sources: readonly SourceName[]): 
 function isCount({ field, value }: Extract<Leaf, { kind: 'is' }>, sources: readonly SourceName[]): Count | undefined {
   switch (field) {
     case 'channel_id':
-      return times(1, [`conversations_channel:${value}`]);
+      return times(1, !isUuid(value) ? [] : [`conversations_channel:${value}`]);
     case 'tag_ids':
-      return times(1, [`conversations_tag:${value}`]);
+      return times(1, !isUuid(value) ? [] : [`conversations_tag:${value}`]);
     case 'source':
       return times(
         1,
@@ -95,9 +101,9 @@ function isCount({ field, value }: Extract<Leaf, { kind: 'is' }>, sources: reado
 function unreadCount(from: number, to: number): Count | undefined {
   if (from > to || to < 0) return new Map();
   const isOpen = to === Number.POSITIVE_INFINITY;
-  if (isOpen && from <= 0) return everything;
+  if (isOpen && from <= 0) return allOfThem;
   if (isOpen && from === 1) return new Map([['unread_conversations', 1]]);
-  if (to === 0) return sum([everything, new Map([['unread_conversations', -1]])]);
+  if (to === 0) return sum([allOfThem, new Map([['unread_conversations', -1]])]);
   return undefined;
 }
 
@@ -127,13 +133,15 @@ export function countSql(count: Count): RawBuilder<number> {
 
 const counted = cachedFor<number>(1_000);
 
-export const everything: Count = new Map([['conversations', 1]]);
+const allOfThem: Count = new Map([['conversations', 1]]);
 
-/** A second old at most: for a choice, not for an answer. */
-export function roughly(ctx: Ctx, count: Count): Promise<number> {
-  return counted.get(ctx.core, JSON.stringify([...count]), async () => {
-    const [found] = await readRows<{ count: number }>(ctx, sql`select ${countSql(count)} count`);
-    return found!.count;
+/** A second old at most: for a choice, not for an answer. One statement for all that are not known. */
+function roughly(ctx: Ctx, counts: readonly Count[]): Promise<number[]> {
+  const byKey = new Map(counts.map((count) => [JSON.stringify([...count]), count]));
+  return counted.getAll(ctx.core, [...byKey.keys()], async (missing) => {
+    const each = missing.map((key) => countSql(byKey.get(key)!));
+    const [found] = await readOnce<{ counts: number[] }>(ctx, sql`select array[${sql.join(each)}]::float8[] counts`);
+    return found!.counts;
   });
 }
 
@@ -148,50 +156,64 @@ export type Width =
 
 /** How the page of a filter is best found: by the narrowest of the things that all must hold. */
 export async function widthOf(ctx: Ctx, { filter, sources }: Asked, narrowest: number): Promise<Width> {
-  const total = await roughly(ctx, everything);
-  // As many are walked on the way to a page as are read from the index where the one is the square root of the other.
-  const few = Math.min(narrowest, Math.sqrt(20 * total));
   const parts = filter.kind === 'all' ? filter.of : [filter];
-  const widths = await Promise.all(parts.map((part) => partWidth(ctx, part, { sources, few })));
-  if (widths.includes('narrow')) return 'narrow';
-  return widths.includes('unknown') ? 'unknown' : 'wide';
+  if (parts.some((part) => part.kind === 'is' && part.field === 'id')) return 'narrow';
+  const counts = parts.flatMap((part) => (isIndexed(part) ? (countOf(part, sources) ?? []) : []));
+  if (counts.length > 0) {
+    const [all, ...sizes] = await roughly(ctx, [allOfThem, ...counts]);
+    // As many are walked on the way to a page as are read from the index where the one is the square root of the other.
+    const few = Math.min(narrowest, Math.sqrt(20 * all!));
+    if (sizes.some((size) => size <= few)) return 'narrow';
+  }
+  for (const part of parts) {
+    if (part.kind === 'text' ? await isFewMessages(ctx, part) : hasOwnIndex(part, sources)) return 'unknown';
+  }
+  return 'wide';
+}
+
+/** Whether the index of a thing that is counted finds it: that of states has those only that are not open. */
+function isIndexed(part: Filter): boolean {
+  if (part.kind === 'any') return part.of.every(isIndexed);
+  return part.kind === 'is' && !(part.field === 'state' && part.value === 'OPEN');
+}
+
+/** Whether an index finds what a part asks for, however many that are. */
+function hasOwnIndex(part: Filter, sources: readonly SourceName[]): boolean {
+  switch (part.kind) {
+    case 'is':
+      return part.field === 'assignee_id';
+    case 'words':
+      return part.field.kind === 'metadata' || !mayBeDefault(part, sources);
+    case 'like': {
+      // Trigrams: two characters say nothing.
+      const isLongEnough = part.pattern.some((one) => typeof one !== 'string' && [...one.text].length >= 3);
+      return part.field.kind === 'display_name' && isLongEnough && !mayBeDefault(part, sources);
+    }
+    case 'between':
+      return part.field === 'created_at';
+    default:
+      return false;
+  }
 }
 
 /** So many messages with some words are looked at to find their conversations. */
 const manyMessages = 20_000;
+const fewMessages = cachedFor<boolean>(1_000);
 
-interface Measure {
-  sources: readonly SourceName[];
-  few: number;
-}
-
-async function partWidth(ctx: Ctx, part: Filter, { sources, few }: Measure): Promise<Width> {
-  if (part.kind === 'is' && part.field === 'id') return 'narrow';
-  if (part.kind === 'is' && part.field === 'assignee_id') return 'unknown';
-  // The index is of those only that are not open.
-  const isIndexed = (part.kind === 'is' && !(part.field === 'state' && part.value === 'OPEN')) || part.kind === 'any';
-  const count = isIndexed ? countOf(part, sources) : undefined;
-  if (count) return (await roughly(ctx, count)) <= few ? 'narrow' : 'wide';
-  switch (part.kind) {
-    case 'words':
-      return part.field.kind === 'metadata' || !mayBeDefault(part, sources) ? 'unknown' : 'wide';
-    case 'like': {
-      // Trigrams: two characters say nothing.
-      const isLongEnough = part.pattern.some((one) => typeof one !== 'string' && [...one.text].length >= 3);
-      return part.field.kind === 'display_name' && isLongEnough && !mayBeDefault(part, sources) ? 'unknown' : 'wide';
-    }
-    case 'between':
-      return part.field === 'created_at' ? 'unknown' : 'wide';
-    case 'text': {
-      const found = await readOnce<{ count: number }>(
+function isFewMessages(ctx: Ctx, leaf: Extract<Leaf, { kind: 'text' }>): Promise<boolean> {
+  return fewMessages.get(ctx.core, leaf.text, async () => {
+    try {
+      const [found] = await scan(
         ctx,
-        sql`select count(*)::int count from (select from message where ${hasText(part)} limit ${sql.lit(manyMessages)}) m`,
+        sql<{ count: number }>`select count(*)::int count from (
+          select from message where ${hasText(leaf)} limit ${sql.lit(manyMessages)}) m`,
       );
-      return found[0]!.count < manyMessages ? 'unknown' : 'wide';
+      return found!.count < manyMessages;
+    } catch (error) {
+      if (isScanGivenUp(error)) return false;
+      throw error;
     }
-    default:
-      return 'wide';
-  }
+  });
 }
 
 function mayBeDefault(leaf: Extract<Leaf, { kind: 'words' | 'like' }>, sources: readonly SourceName[]): boolean {

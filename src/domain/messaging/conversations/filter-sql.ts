@@ -2,7 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import { isUuid } from '../../ids.ts';
 import type { SourceName } from '../sources/source.service.ts';
 import { mayBeDefaultName, namesLabel } from './filter-default-name.ts';
-import { askedOf, takesAll } from './filter-pattern.ts';
+import { nearWord } from './filter-near.ts';
+import { signsOf, takesAll } from './filter-pattern.ts';
 import type { ExactField, Filter, Leaf, NumberField, Pattern, WordsField, WordsLeaf } from './filter-tree.ts';
 import { blankedText } from './filter-words.ts';
 
@@ -11,7 +12,7 @@ type Condition = RawBuilder<unknown>;
 const always = sql`true`;
 const never = sql`false`;
 
-export interface Terms {
+export interface Against {
   /** All there are: names of sources are compared here. */
   sources: readonly SourceName[];
   /** The condition is asked of one conversation after the other, until enough are found. */
@@ -22,21 +23,21 @@ export interface Terms {
  * A filter as a condition on `conversation c`, left joined with its `contact p` where `needsContact` says so. Fields come
  * from here alone, values are bound.
  */
-export function conditionOf(filter: Filter, to: Terms): Condition {
+export function conditionOf(filter: Filter, to: Against): Condition {
   switch (filter.kind) {
     case 'all':
       return joined(filter.of, to, ' and ', always);
     case 'any':
       return joined(filter.of, to, ' or ', never);
     case 'not':
-      // A question that nothing can be said to, such as for the name of nobody, counts as answered with no.
+      // What is unknown, such as whether nobody's name has a word, is not so.
       return sql`(${conditionOf(filter.of, to)}) is not true`;
     default:
       return leafCondition(filter, to);
   }
 }
 
-function joined(parts: readonly Filter[], to: Terms, by: string, none: Condition): Condition {
+function joined(parts: readonly Filter[], to: Against, by: string, none: Condition): Condition {
   if (parts.length === 0) return none;
   return sql`(${sql.join(
     parts.map((part) => conditionOf(part, to)),
@@ -49,7 +50,7 @@ export function needsContact(leaves: readonly Leaf[]): boolean {
   return leaves.some(({ field }) => typeof field === 'object' && field.kind === 'display_name');
 }
 
-function leafCondition(leaf: Leaf, to: Terms): Condition {
+function leafCondition(leaf: Leaf, to: Against): Condition {
   switch (leaf.kind) {
     case 'is':
       return exactCondition(leaf.field, leaf.value, to);
@@ -66,7 +67,7 @@ function leafCondition(leaf: Leaf, to: Terms): Condition {
   }
 }
 
-function exactCondition(field: ExactField, value: string, { sources }: Terms): Condition {
+function exactCondition(field: ExactField, value: string, { sources }: Against): Condition {
   if (field === 'state') return sql`c.state = ${sql.lit(value)}`;
   if (field === 'source') return ofSources(sources.filter(({ sourceId }) => sourceId === value));
   // As stored: another spelling of an id is another text.
@@ -83,14 +84,14 @@ function exactCondition(field: ExactField, value: string, { sources }: Terms): C
   }
 }
 
-function matchesCondition(field: ExactField, pattern: Pattern, { sources }: Terms): Condition {
+function matchesCondition(field: ExactField, pattern: Pattern, { sources }: Against): Condition {
   const like = likeOf(pattern);
   switch (field) {
     case 'state':
       return sql`c.state like ${like}`;
     case 'source': {
-      const asked = askedOf(pattern);
-      const isMeant = (name: string) => takesAll(asked, [...name], (question, character) => question === character);
+      const signs = signsOf(pattern);
+      const isMeant = (name: string) => takesAll(signs, [...name], (sign, character) => sign === character);
       return ofSources(sources.filter(({ sourceId }) => isMeant(sourceId)));
     }
     case 'id':
@@ -157,7 +158,7 @@ function hasExact(field: ExactField | NumberField): Condition {
 
 function hasWords(field: WordsField): Condition {
   if (field.kind === 'display_name') return always;
-  const found = pathsOf(field.path).map((path) => sql`c.metadata #> ${path}::text[] <> 'null'`);
+  const found = pathsOf(field.path).map((path) => sql`${valueAt(path)} <> 'null'`);
   return sql`(c.metadata <> '{}' and ${anyOf(found)})`;
 }
 
@@ -166,11 +167,18 @@ function pathsOf(path: readonly string[]): string[][] {
   return path[0] === 'public' ? [[...path]] : [[...path], ['public', ...path]];
 }
 
+// `#>` would take a number for a place in a list; a path names keys.
+function valueAt(path: readonly string[]): Condition {
+  if (!path.some((key) => /^-?\d+$/.test(key))) return sql`c.metadata #> ${[...path]}::text[]`;
+  const keys = path.map((key) => `.${JSON.stringify(key)}`).join('');
+  return sql`jsonb_path_query_first(c.metadata, ${`strict $${keys}`}::jsonpath, '{}', true)`;
+}
+
 function anyOf(conditions: readonly Condition[]): Condition {
   return sql`(${sql.join(conditions, sql` or `)})`;
 }
 
-function nameCondition(leaf: WordsLeaf, { sources }: Terms): Condition {
+function nameCondition(leaf: WordsLeaf, { sources }: Against): Condition {
   const named = wordsCondition(leaf, sql`p.name_words`);
   const possible = sources.filter(({ sourceId }) => mayBeDefaultName(leaf, sourceId));
   if (possible.length === 0) return named;
@@ -184,7 +192,7 @@ function metadataCondition(leaf: WordsLeaf, path: readonly string[]): Condition 
   // An array holds each of its texts, numbers and booleans.
   const found = pathsOf(path).map(
     (one) => sql`exists (
-      select from jsonb_path_query(c.metadata #> ${one}::text[], 'lax $[*] ? (@.type() != "object" && @.type() != "array" && @.type() != "null")') v
+      select from jsonb_path_query(${valueAt(one)}, 'lax $[*] ? (@.type() != "object" && @.type() != "array" && @.type() != "null")') v
       where ${wordsCondition(leaf, sql`parley_words(v #>> '{}')`)})`,
   );
   // Most conversations have none: that is seen at once.
@@ -220,9 +228,13 @@ function isNamed({ words }: TextLeaf, subject: Condition): Condition {
   );
 }
 
+/** A beginning that is shorter is a word: half of all words would begin with it. */
+const shortestBeginning = 3;
+
 /** As a condition on `message`. The text as PostgreSQL reads it, addresses in one piece, or its words, the last one begun. */
 export function hasText({ words, text }: TextLeaf): Condition {
-  const begun = `${words.map((word) => `'${word}'`).join(' & ')}:*`;
+  const isBegun = [...words.at(-1)!].length >= shortestBeginning;
+  const begun = `${words.map((word) => `'${word}'`).join(' & ')}${isBegun ? ':*' : ''}`;
   return sql`jsonb_to_tsvector('simple', content, '["string"]')
     @@ (plainto_tsquery('simple', ${text}) || to_tsquery('simple', ${begun}))`;
 }
@@ -258,43 +270,4 @@ function likeWithin(pattern: Pattern): string {
   const begin = parts[0] === '*' ? '' : '% ';
   const end = parts.at(-1) === '*' ? '' : ' %';
   return `${begin}${likeOf(parts)}${end}`.replace(/ {2,}/g, ' ');
-}
-
-// Insertions, deletions, substitutions, and swaps of neighbours, which for `levenshtein` are two steps: where it finds
-// that many the few words with swapped letters are compared.
-function nearWord(word: string, distance: 1 | 2): Condition {
-  const letters = [...word];
-  const swapped = swapsOf(letters);
-  const { length } = letters;
-  if (distance === 1) {
-    return sql`case when abs(length(w) - ${length}::int) > 1 then false
-      else levenshtein_less_equal(w, ${word}, 1) <= 1 or w = any(${swapped.map((one) => one.join(''))}::text[]) end`;
-  }
-  return sql`case when abs(length(w) - ${length}::int) > 2 then false
-    when levenshtein_less_equal(w, ${word}, 4) > 4 then false
-    else levenshtein_less_equal(w, ${word}, 2) <= 2 or w like any (${swapsAndOne(letters)}::text[]) end`;
-}
-
-function swapAt(letters: readonly string[], at: number): string[] {
-  return letters.with(at, letters[at + 1]!).with(at + 1, letters[at]!);
-}
-
-function swapsOf(letters: readonly string[]): string[][] {
-  return letters.slice(1).map((_, at) => swapAt(letters, at));
-}
-
-/** `like` patterns of the words that are a swap of neighbours and one other step away, which leaves the two alone. */
-function swapsAndOne(letters: readonly string[]): string[] {
-  const patterns = new Set<string>();
-  for (const [at] of letters.slice(1).entries()) {
-    const swapped = swapAt(letters, at);
-    for (let place = 0; place <= swapped.length; place += 1) {
-      if (place !== at + 1) patterns.add(swapped.toSpliced(place, 0, '_').join(''));
-      if (place === swapped.length || place === at || place === at + 1) continue;
-      patterns.add(swapped.with(place, '_').join(''));
-      patterns.add(swapped.toSpliced(place, 1).join(''));
-      if (place > at + 1 && place + 1 < swapped.length) patterns.add(swapAt(swapped, place).join(''));
-    }
-  }
-  return [...patterns];
 }

@@ -37,7 +37,7 @@ export const keptChecks: KeptCheck[] = [
   {
     name: 'totals',
     faults: `select name || ': kept ' || kept || ', counted ' || counted what from (${wrongTotals}) w order by name`,
-    // Who has moved a total is waited for, who has not waits.
+    // It waits for the transactions that have moved a total, and those that have not wait for it.
     lock: 'lock table counter in exclusive mode',
     mend: [
       `insert into counter (name, slot, value) select name, 0, counted - kept from (${wrongTotals}) w

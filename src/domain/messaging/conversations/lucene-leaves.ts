@@ -13,6 +13,8 @@ type NumberQuestion = Question & { field: Extract<Field, { kind: 'instant' | 'co
 
 export const everything: Filter = { kind: 'all', of: [] };
 export const nothing: Filter = { kind: 'any', of: [] };
+/** Letters of a word that others may be near to: the words to compare grow with the square of it. */
+const longestNear = 32;
 const states = ['OPEN', 'SNOOZED', 'CLOSED'];
 
 /** The leaf that a question means, or a small tree where it asks for a state, for anything or for nothing. */
@@ -61,6 +63,9 @@ function inWords({ name, value, fuzzy }: Question, field: Extract<Field, { kind:
   const hasWildcards = value.kind === 'term' && value.wildcards.length > 0;
   if (fuzzy) {
     const words = hasWildcards || value.kind === 'phrase' ? [] : wordsOf(textOf(value));
+    if (words.length === 1 && [...words[0]!].length > longestNear) {
+      throw new FilterFault(fuzzy.at, `expected at most ${longestNear} letters before "~"`);
+    }
     if (words.length === 1) return { kind: 'near', field, word: words[0]!, distance: fuzzy.distance };
     throw new FilterFault(fuzzy.at, 'expected "~" behind a single word, without quotes and wildcards');
   }

@@ -5,9 +5,10 @@ import { FilterFault, isBefore, keysOf, shown, type Term, type Token, tokenAt } 
 
 export { FilterFault } from './lucene-tokens.ts';
 
-const longestText = 4_000;
-const mostClauses = 64;
-const mostWildcards = 8;
+/** Characters. */
+export const longestQuery = 4_000;
+export const mostClauses = 64;
+export const mostWildcards = 8;
 const deepest = 10;
 const mostPrefixes = 10;
 
@@ -39,7 +40,7 @@ const idField: NamedField = { name: 'id', field: { kind: 'exact', field: 'id' } 
  * @see `filter-fields.ts` for the fields
  */
 export function parseLucene(text: string): Filter {
-  if (text.length > longestText) throw new FilterFault(longestText, `expected at most ${longestText} characters`);
+  if (text.length > longestQuery) throw new FilterFault(longestQuery, `expected at most ${longestQuery} characters`);
   refuseUnstorable(text);
   const token = tokenAt(text, 0);
   if (token.kind === 'end') return everything;
