@@ -35,7 +35,7 @@ export interface Lengths {
   longestRead: number;
 }
 
-const usual: Lengths = { narrowest: 4_000, longestWalk: 20_000, longestRead: 2_000 };
+const usual: Lengths = { narrowest: 4_000, longestWalk: 5_000, longestRead: 2_000 };
 
 /**
  * A page of the conversations that match. Few matches are read from their own index and sorted; of many the list is

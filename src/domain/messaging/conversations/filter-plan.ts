@@ -7,7 +7,7 @@ import { cachedFor } from '../../short-cache.ts';
 import { readOnce } from '../../statement.ts';
 import type { SourceName } from '../sources/source.service.ts';
 import { mayBeDefaultName } from './filter-default-name.ts';
-import { hasText } from './filter-sql.ts';
+import { hasText, unplanned } from './filter-sql.ts';
 import type { Filter, Leaf } from './filter-tree.ts';
 
 /** A simplified filter with the names that it is compared with. */
@@ -128,7 +128,7 @@ export function countSql(count: Count): RawBuilder<number> {
   const names = [...count.keys()];
   const times = [...count.values()];
   return sql<number>`(select coalesce(sum(k.value * (${times}::int[])[array_position(${names}::text[], k.name)]), 0)::float8
-    from counter k where k.name = any(${names}::text[]))`;
+    from counter k where k.name = any(${unplanned(names, 'text[]')}::text[]))`;
 }
 
 const counted = cachedFor<number>(1_000);

@@ -74,13 +74,13 @@ function exactCondition(field: ExactField, value: string, { sources }: Against):
   if (!isUuid(value) || value !== value.toLowerCase()) return never;
   switch (field) {
     case 'id':
-      return sql`c.id = ${value}::uuid`;
+      return sql`c.id = ${unplanned(value, 'uuid')}`;
     case 'channel_id':
-      return sql`c.channel_id = ${value}::uuid`;
+      return sql`c.channel_id = ${unplanned(value, 'uuid')}`;
     case 'assignee_id':
-      return sql`c.assignee_id = ${value}::uuid`;
+      return sql`c.assignee_id = ${unplanned(value, 'uuid')}`;
     case 'tag_ids':
-      return sql`exists (select from conversation_tag ct where ct.conversation_id = c.id and ct.tag_id = ${value}::uuid)`;
+      return sql`exists (select from conversation_tag ct where ct.conversation_id = c.id and ct.tag_id = ${unplanned(value, 'uuid')})`;
   }
 }
 
@@ -107,7 +107,7 @@ function matchesCondition(field: ExactField, pattern: Pattern, { sources }: Agai
 
 function ofSources(sources: readonly SourceName[]): Condition {
   if (sources.length === 0) return never;
-  if (sources.length === 1) return sql`c.source = ${sources[0]!.id}::uuid`;
+  if (sources.length === 1) return sql`c.source = ${unplanned(sources[0]!.id, 'uuid')}`;
   return sql`c.source = any(${sources.map(({ id }) => id)}::uuid[])`;
 }
 
@@ -239,10 +239,16 @@ export function hasText({ words, text }: TextLeaf): Condition {
     @@ (plainto_tsquery('simple', ${text}) || to_tsquery('simple', ${begun}))`;
 }
 
-// As a query of its own the pattern is a value that PostgreSQL does not know while it plans: by each pattern that it knew it
-// would plan anew, which costs more than to look a name up.
+/**
+ * A bound value as a query of its own, which PostgreSQL does not look at while it plans: by each value that it knew it would
+ * plan anew, which costs more than to find a page.
+ */
+export function unplanned(value: unknown, type: 'text' | 'text[]' | 'uuid'): Condition {
+  return sql`(select ${value}::${sql.raw(type)})`;
+}
+
 function like(subject: Condition, pattern: string): Condition {
-  return sql`${subject} like (select ${pattern}::text)`;
+  return sql`${subject} like ${unplanned(pattern, 'text')}`;
 }
 
 /** A condition on words with a blank around each. */
