@@ -214,7 +214,8 @@ function createLog(settings: Settings): Logger {
   );
 }
 
-const sameSignalMs = 1_000;
+/** npm hands on what was sent to the whole group already: a signal that comes again within so much is the same one. */
+const sameSignalMs = { SIGINT: 1_000, SIGTERM: 100 };
 
 /** `npm start`: starts by the environment and ends on SIGTERM or Ctrl-C; a second signal ends at once. */
 export async function serve(): Promise<void> {
@@ -229,10 +230,9 @@ export async function serve(): Promise<void> {
   if (settings.role === 'worker') core.log.info({ url: url || undefined }, 'the worker runs');
   else announce(core, url);
   let stoppingSince: number | undefined;
-  const stop = (signal: string, lingerMs: number) => {
+  const stop = (signal: keyof typeof sameSignalMs, lingerMs: number) => {
     const now = performance.now();
-    // npm hands on the Ctrl-C that the terminal has sent to the whole group already: that is the same one.
-    if (signal === 'SIGINT' && stoppingSince !== undefined && now - stoppingSince < sameSignalMs) return;
+    if (stoppingSince !== undefined && now - stoppingSince < sameSignalMs[signal]) return;
     if (stoppingSince !== undefined) process.exit(1);
     stoppingSince = now;
     core.log.info({ signal }, 'stopping');

@@ -43,7 +43,7 @@ function buildProgram(): Command {
       'after',
       [
         '',
-        'serve, migrate and user open the database themselves, by the settings of the environment (.env.example).',
+        'serve, migrate, doctor and user open the database themselves, by the settings of the environment (.env.example).',
         'The others are clients of a running gateway: they take its address from --url or PARLEY_URL and the token of a',
         'user from --token or PARLEY_TOKEN. A token is what users.login answers.',
         '',

@@ -66,7 +66,10 @@ describe('SIGTERM (F11)', () => {
       await until(held.isWaitedFor);
       gateway.signal('SIGTERM');
       expect(await firstStatusBut200(gateway)).toBe(503);
-      const ended = await gateway.terminate();
+      // Within a tenth of a second it is taken for the same one, handed on.
+      const again = setInterval(() => gateway.isRunning && gateway.signal('SIGTERM'), 50);
+      const ended = await gateway.ended();
+      clearInterval(again);
       expect(await answering).toBe('no answer');
       return ended;
     });

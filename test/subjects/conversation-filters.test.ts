@@ -121,6 +121,7 @@ describe('what was said, and names', () => {
     ['texts of any content', 'invoice attic', [1]],
     ['words of two messages are not one', 'thank invoice', []],
     ['nothing yet', ' ', [2, 1, 0]],
+    ['only signs', '?!', []],
     ['signs of the search language', "ada:* & ! | ('", [2, 1, 0]],
   ])('%s', async (_, text, expected) => {
     expect(await listed({ text })).toEqual(expected);

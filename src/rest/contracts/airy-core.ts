@@ -115,10 +115,18 @@ export const airyCore: Record<string, Row> = {
     says: 'Conversations, newest activity first. `filters` is in the syntax of Lucene, such as `display_name:*Lovelace AND unread_count:[1 TO *]`.',
     runs: `query ($filter: ConversationFilterInput, ${pageParameters}) { conversations(filter: $filter, ${pageArguments}) {
       nodes { ${conversationFields} } ${pageInfoFields} total filteredTotal unreadTotal } }`,
-    in: z.object({ ...pageFields, filters: optionalText }).transform(({ filters, ...page }) => ({
-      ...pageVariables(page),
-      ...(filters && { filter: { query: filters } }),
-    })),
+    in: z
+      .object({
+        ...pageFields,
+        filters: optionalText.meta({
+          description:
+            'In the syntax of Lucene, 4,000 characters at most, such as `display_name:*Lovelace`. See docs/filters.md.',
+        }),
+      })
+      .transform(({ filters, ...page }) => ({
+        ...pageVariables(page),
+        ...(filters && { filter: { query: filters } }),
+      })),
     renames: { filter: 'filters', 'filter.query': 'filters' },
     answer: answers.conversations,
     out: ({

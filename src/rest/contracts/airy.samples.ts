@@ -162,7 +162,7 @@ export const samples: Record<string, Sample> = {
   },
 
   'conversations.list': {
-    request: { cursor: '', page_size: 2 },
+    request: { filters: 'display_name:*Lovelace', cursor: '', page_size: 2 },
     answer: {
       data: [conversation],
       ...page,

@@ -127,12 +127,13 @@ function told(path: string, read: () => Filter): Filter {
   }
 }
 
-// Blank while somebody begins to type: nothing is left out yet.
+// Blank while somebody begins to type: nothing is left out yet. Signs alone are in no text.
 function textOf(text: string, path: string): Filter {
   if (text.length > longestText) throw new InvalidInput(path, `must be at most ${longestText} characters`);
   if (!isStorableText(text)) throw new InvalidInput(path, 'must be text without NUL and half characters');
   const words = wordsOf(text);
-  return words.length === 0 ? everything : { kind: 'text', field: 'text', words, text };
+  if (words.length === 0) return text.trim() === '' ? everything : nothing;
+  return { kind: 'text', field: 'text', words, text };
 }
 
 function spanOf(field: NumberField, from: Date | null | undefined, before: Date | null | undefined): Filter[] {
