@@ -29,7 +29,8 @@ create function parley_words(subject text) returns text language sql immutable s
   return ' ' || translate(lower(btrim(regexp_replace(normalize(subject, NFKC) collate pg_unicode_fast,
     '[^[:alnum:]]+', ' ', 'g'))), 'ς', 'σ') || ' ';
 
--- The words of all texts, numbers and booleans of a JSON value, each cut to 64 characters; of more than 200 only a word
+-- The words of all texts, numbers and booleans of a JSON value, the first 1,000 characters of each, each word cut to 64
+-- characters; of more than 200 only a word
 -- that none of them can be, so that a large value costs little here and is looked at itself.
 create function parley_json_words(subject jsonb) returns text[] language sql immutable strict parallel safe
   return (
@@ -37,7 +38,7 @@ create function parley_json_words(subject jsonb) returns text[] language sql imm
     from (
       select distinct left(word, 64) word
       from jsonb_path_query(subject, 'strict $.** ? (@.type() == "string" || @.type() == "number" || @.type() == "boolean")') leaf,
-        string_to_table(btrim(parley_words(leaf #>> '{}')), ' ') word
+        string_to_table(btrim(parley_words(left(leaf #>> '{}', 1000))), ' ') word
       where word <> '' limit 201) words);
 
 alter table contact add column name_words text generated always as (parley_words(display_name)) stored;
@@ -46,10 +47,10 @@ create index contact_name_words on contact using gin (name_words gin_trgm_ops) w
 create index conversation_metadata_words on conversation using gin (parley_json_words(metadata)) with (fastupdate = off)
   where metadata <> '{}';
 
--- What was said, in whichever texts the content holds. A short list of what came last, so that nobody waits long while it
--- is sorted in.
+-- What was said, in whichever texts the content holds, if it is no longer than people write. A short list of what came
+-- last, so that nobody waits long while it is sorted in.
 create index message_words on message using gin (jsonb_to_tsvector('simple', content, '["string"]'))
-  with (gin_pending_list_limit = 1024);
+  with (gin_pending_list_limit = 256) where length(content::text) <= 4000;
 
 insert into counter (name, slot, value)
   select 'conversations_channel:' || channel_id, 0, count(*) from conversation group by channel_id

@@ -180,6 +180,8 @@ export class FilterGround {
   get filters(): fc.Arbitrary<Filter> {
     return filterArbitrary(this.values).filter((filter) => {
       const wildcards = leavesOf(filter).flatMap((leaf) => ('pattern' in leaf ? leaf.pattern : []));
+      const isNear = ({ kind }: { kind: string }) => kind === 'near';
+      if (leavesOf(filter).filter(isNear).length > 4) return false;
       return leavesOf(filter).length <= 64 && wildcards.filter((part) => typeof part === 'string').length <= 8;
     });
   }

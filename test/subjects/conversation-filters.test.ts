@@ -32,7 +32,7 @@ beforeAll(async () => {
     { input },
     token,
   );
-  const facts = { subject: 'conversation', id: made[0]!.id, data: { erp: { id: 'abc 7' } } };
+  const facts = { subject: 'conversation', id: made[0]!.id, data: { erp: { id: 'abc 7' }, list: ['one', 'two'] } };
   await app.rest('metadata.upsert', facts, { token });
 });
 
@@ -77,6 +77,9 @@ describe('a filter as an input', () => {
     ['all of it', () => ({ query: 'display_name:*a*', tagIds: [tagIds[0]], unread: true, states: ['OPEN'] }), [1, 0]],
     ['one of several', () => ({ anyOf: [{ states: ['SNOOZED'] }, { tagIds }] }), [2, 0]],
     ['one of none', () => ({ anyOf: [] }), []],
+    ['a pattern without a word', () => ({ query: 'display_name:\u{1F600}*' }), []],
+    ['a key that is no place in a list', () => ({ metadata: [{ key: 'user_data.list.+1', value: 'two' }] }), []],
+    ['what stands in a list', () => ({ metadata: [{ key: 'user_data.list', value: 'two' }] }), [0]],
     ['none of several', () => ({ noneOf: [{ states: ['SNOOZED'] }, { tagIds }] }), [1]],
   ])('%s', async (_, filter, expected) => {
     expect(await listed(filter())).toEqual(expected);
@@ -95,6 +98,10 @@ describe('a filter as an input', () => {
     [{ metadata: [{ key: 'a..b', value: 'x' }] }, 'filter.metadata[0].key: '],
     [{ metadata: [{ key: 'unread_count', value: 'many' }] }, 'filter.metadata[0].value: '],
     [{ text: 'x'.repeat(201) }, 'filter.text: must be at most 200 characters'],
+    [{ text: 'a '.repeat(33) }, 'filter.text: must be at most 32 words'],
+    // One character that stands for eighteen.
+    [{ query: `display_name:*${'\uFDFA'.repeat(300)}` }, 'filter: has 5400 characters to compare, at most 4000'],
+    [{ query: 'display_name:(a~ b~ c~ d~ e~)' }, 'filter: has 5 near misses, at most 4'],
     [{ sourceIds: Array(65).fill('a') }, 'filter: has 65 clauses, at most 64'],
     [{ anyOf: Array(64).fill({}) }, 'filter: has 65 clauses, at most 64'],
     [{ anyOf: Array(5).fill({ query: 'display_name:a*b*' }) }, 'filter: has 10 wildcards, at most 8'],
@@ -184,7 +191,7 @@ describe('pages and totals', () => {
     await other.stop();
   });
 
-  it('are null, and 503 in REST, where counting takes longer than two seconds', async () => {
+  it('are null, and 503 in REST, where counting takes longer than two seconds; others go on meanwhile', async () => {
     const other = await startApp();
     const { token: its } = await other.make.user();
     const ids: string[] = [];
@@ -218,6 +225,16 @@ describe('pages and totals', () => {
       retry: expect.stringMatching(/^\d+$/),
       message: expect.stringContaining('counting'),
     });
+
+    // More of them than there are connections: they take turns, and nobody else waits for them.
+    const slow = { filters: 'metadata.user_data.note:zzz*' };
+    const asked = Array.from({ length: 12 }, () => other.rest('conversations.list', slow, { token: its }));
+    const beside = await Promise.race([
+      Promise.all(asked).then(() => 'the slow ones first'),
+      other.rest('tags.list', {}, { token: its }).then((answer) => answer.status),
+    ]);
+    expect(beside).toBe(200);
+    expect(new Set((await Promise.all(asked)).map((answer) => answer.status))).toEqual(new Set([503]));
     await other.stop();
   });
 });

@@ -102,7 +102,8 @@ function subjects(field: WordsField, conversation: FilteredConversation): string
   return valuesAt(conversation.metadata, field.path)
     .flat()
     .flatMap((one: unknown) => {
-      if (typeof one === 'string') return [one];
+      // What stands behind the thousandth character is not looked at.
+      if (typeof one === 'string') return [[...one].slice(0, 1_000).join('')];
       return typeof one === 'number' || typeof one === 'boolean' ? [JSON.stringify(one)] : [];
     });
 }
@@ -129,6 +130,8 @@ function hasRun(words: string[], wanted: string[]): boolean {
 }
 
 function hasLike(subject: string, pattern: Pattern): boolean {
+  const texts = pattern.flatMap((one) => (typeof one === 'string' ? [] : [one.text]));
+  if (texts.length > 0 && texts.every((text) => wordsOf(text).length === 0)) return false;
   const padded = ` ${wordsOf(subject).join(' ')} `;
   const words = pattern.map((one) => (typeof one === 'string' ? one : { text: wordText(one.text) }));
   // Where a word begins and ends, unless the pattern leaves that open.

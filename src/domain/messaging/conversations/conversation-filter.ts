@@ -2,7 +2,7 @@ import { InvalidInput } from '../../errors.ts';
 import { isStorableText } from '../../text.ts';
 import { fieldNamed } from './filter-fields.ts';
 import { simplified } from './filter-plan.ts';
-import { type Filter, type Leaf, leavesOf, type NumberField } from './filter-tree.ts';
+import { comparedLength, type Filter, type Leaf, leavesOf, type NumberField } from './filter-tree.ts';
 import { wordsOf } from './filter-words.ts';
 import { FilterFault, longestQuery, mostClauses, mostWildcards, parseLucene } from './lucene.ts';
 import { everything, leafOf, nothing } from './lucene-leaves.ts';
@@ -40,6 +40,8 @@ export interface ConversationFilter extends ConversationTerms {
 }
 
 const longestText = 200;
+const mostWordsOfText = 32;
+const mostNear = 4;
 
 /**
  * The tree of a filter, of whichever form.
@@ -61,6 +63,11 @@ export function filterOf(filter: ConversationFilter, path = 'filter'): Filter {
   const wildcards = leavesOf(tree).flatMap((leaf) =>
     'pattern' in leaf ? leaf.pattern.filter((part) => typeof part === 'string') : [],
   );
+  const near = leavesOf(tree).filter(({ kind }) => kind === 'near').length;
+  if (near > mostNear) throw tooMany(path, 'near misses', near, mostNear);
+  // One character may stand for eighteen.
+  const compared = leavesOf(tree).reduce((sum, leaf) => sum + comparedLength(leaf), 0);
+  if (compared > longestQuery) throw tooMany(path, 'characters to compare', compared, longestQuery);
   if (wildcards.length > mostWildcards) throw tooMany(path, 'wildcards', wildcards.length, mostWildcards);
   return tree;
 }
@@ -78,13 +85,15 @@ function clausesOf(filter: Filter): number {
 function checkSize({ anyOf, noneOf, ...terms }: ConversationFilter, path: string): void {
   const all: ConversationTerms[] = [terms, ...(anyOf ?? []), ...(noneOf ?? [])];
   if (all.length > mostClauses) throw tooMany(path, 'clauses', all.length, mostClauses);
-  const texts = all.flatMap(({ query, metadata = [] }) => [
+  const texts = all.flatMap(({ query, text, metadata = [] }) => [
     query ?? '',
+    text ?? '',
     ...(metadata ?? []).flatMap(({ key, value }) => [key, value]),
   ]);
   const length = texts.reduce((sum, text) => sum + text.length, 0);
-  // A single text has a message of its own, with the column.
-  if (texts.length > 1 && length > longestQuery) throw tooMany(path, 'characters', length, longestQuery);
+  // A query alone has a message of its own, with the column.
+  if (length > longestQuery && length !== (terms.query?.length ?? 0))
+    throw tooMany(path, 'characters', length, longestQuery);
 }
 
 function tooMany(path: string, what: string, count: number, most: number): InvalidInput {
@@ -133,6 +142,7 @@ function textOf(text: string, path: string): Filter {
   if (!isStorableText(text)) throw new InvalidInput(path, 'must be text without NUL and half characters');
   const words = wordsOf(text);
   if (words.length === 0) return text.trim() === '' ? everything : nothing;
+  if (words.length > mostWordsOfText) throw new InvalidInput(path, `must be at most ${mostWordsOfText} words`);
   return { kind: 'text', field: 'text', words, text };
 }
 

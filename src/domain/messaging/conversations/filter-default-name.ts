@@ -1,5 +1,5 @@
 import { many, type Sign, signsOf, takesAll } from './filter-pattern.ts';
-import type { WordsLeaf } from './filter-tree.ts';
+import { comparedLength, type WordsLeaf } from './filter-tree.ts';
 import { blankedText, wordsOf } from './filter-words.ts';
 
 /** The first part of the name that a conversation is shown under whose contact has none: `Sms` of `twilio.sms`. */
@@ -19,6 +19,7 @@ type Shown = string | typeof digit;
 export function mayBeDefaultName(leaf: WordsLeaf, sourceId: string): boolean {
   if (leaf.kind === 'near') return true;
   const label = wordsOf(namesLabel(sourceId)).join(' ');
+  if (comparedLength(leaf) > label.length + 7) return false;
   const shown: Shown[] = [...(label === '' ? ' ' : ` ${label} `), digit, digit, digit, digit, digit, ' '];
   const within: Sign[] = leaf.kind === 'words' ? [...leaf.words.join(' ')] : signsOf(leaf.pattern, blankedText);
   const begin: Sign[] = within[0] === many ? [] : [many, ' '];

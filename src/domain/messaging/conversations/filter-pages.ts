@@ -13,7 +13,7 @@ import {
 } from './conversation-rows.ts';
 import { type Asked, countOf, countSql, matchesAll, widthOf } from './filter-plan.ts';
 import { conditionOf, instantOf, needsContact, unreadBetween } from './filter-sql.ts';
-import { type Filter, leavesOf } from './filter-tree.ts';
+import { type Filter, type Leaf, leavesOf } from './filter-tree.ts';
 
 export interface PageQuery extends Pick<ConversationRowsQuery, 'fewColumns'> {
   window: RowsWindow;
@@ -50,6 +50,7 @@ export async function findMatches(
   const { filter, sources } = asked;
   const { backwards, limit } = window;
   const leaves = leavesOf(filter);
+  const isLight = areLight(leaves);
   // The text of one question comes again and again; those of several are as many as there are users.
   const isOneOff = leaves.length > 1;
   const read: PageOf = (query) =>
@@ -66,18 +67,34 @@ export async function findMatches(
   }
   const width = await widthOf(ctx, asked, narrowest);
   if (width !== 'wide') {
-    // One question has its index; of several the one that has may find many, and each of those is asked the others.
-    const isBounded = width === 'narrow' || !isOneOff;
+    // One light question has its index; of several the one that has may find many, and each of those is asked the others.
+    const isBounded = isLight && (width === 'narrow' || !isOneOff);
     const few = { asked, window, narrowest };
     const narrow = isBounded ? await narrowPage(read, few) : await scannedNarrowPage(ctx, read, few);
     if (narrow) return narrow;
   }
   const longest = leaves.some(({ kind }) => kind === 'text') ? longestRead : longestWalk;
   const walk = { ...within(window, span.where), limit: longest, offset: 0 };
-  const found = await read({ from: walkedPage(asked, window, walk), matches });
+  const walked = walkedPage(asked, window, walk);
+  const found = await read({
+    from: isLight ? pageOf(walked) : conversationsOfIds(await scannedIds(ctx, walked)),
+    matches,
+  });
   if (found.length === limit || !(await goesOn(ctx, walk))) return withCount(found);
   const sorted = await sortedPage(ctx, asked, window);
   return { found: await read({ from: conversationsOfIds(sorted.ids) }), matches: sorted.matches };
+}
+
+/** Questions that a row answers in no time, and not many: what takes longer has its turns, or it would take all connections. */
+function areLight(leaves: readonly Leaf[]): boolean {
+  return leaves.length <= mostLight && leaves.every(isLightQuestion);
+}
+
+const mostLight = 8;
+
+function isLightQuestion({ kind, field }: Leaf): boolean {
+  if (kind === 'near' || kind === 'text' || kind === 'matches') return false;
+  return typeof field === 'string' || field.kind === 'display_name';
 }
 
 type PageOf = (
@@ -165,20 +182,15 @@ async function narrowPage(read: PageOf, { asked, window, narrowest }: Few): Prom
   return { found: found.filter((row) => row.c_id !== null), matches };
 }
 
-// The same as a scan. Where it takes too long they are too many too.
+// The same as a scan.
 async function scannedNarrowPage(
   ctx: Ctx,
   read: PageOf,
   { asked, window, narrowest }: Few,
 ): Promise<Matches | undefined> {
-  try {
-    const { ids, matches } = await sortedPage(ctx, asked, window, narrowest + 1);
-    if (matches > narrowest) return undefined;
-    return { found: await read({ from: conversationsOfIds(ids) }), matches };
-  } catch (error) {
-    if (isScanGivenUp(error)) return undefined;
-    throw error;
-  }
+  const { ids, matches } = await sortedPage(ctx, asked, window, narrowest + 1);
+  if (matches > narrowest) return undefined;
+  return { found: await read({ from: conversationsOfIds(ids) }), matches };
 }
 
 // Row by row in the order of the list, and no further than the page is long: a condition that is a query of its own is
@@ -191,11 +203,18 @@ function walkedPage({ filter, sources }: Asked, window: RowsWindow, walk: RowsWi
     ? sql`(select ${condition} from (select w.conversation_id id) c)`
     : sql`(select ${condition} from conversation c
         ${needsContact(leaves) ? sql`left join contact p on p.id = c.contact_id` : sql``} where c.id = w.conversation_id)`;
-  return sql`(
-    select conversation_id from (
+  return sql`select conversation_id from (
       select last_message_at, conversation_id from conversation_recency where ${walk.where} ${orderAndLimit(walk)}) w
-    where ${isMatch} ${orderAndLimit(window)}) r
-    join conversation c on c.id = r.conversation_id`;
+    where ${isMatch} ${orderAndLimit(window)}`;
+}
+
+function pageOf(ids: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`(${ids}) r join conversation c on c.id = r.conversation_id`;
+}
+
+async function scannedIds(ctx: Ctx, ids: RawBuilder<unknown>): Promise<string[]> {
+  const found = await scan(ctx, sql<{ id: string }>`select conversation_id::text id from (${ids}) w`);
+  return found.map(({ id }) => id);
 }
 
 /** Whether the list is longer than a walk that did not fill its page. */

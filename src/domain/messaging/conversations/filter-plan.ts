@@ -9,6 +9,7 @@ import type { SourceName } from '../sources/source.service.ts';
 import { mayBeDefaultName } from './filter-default-name.ts';
 import { hasText, unplanned } from './filter-sql.ts';
 import type { Filter, Leaf } from './filter-tree.ts';
+import { blankedText } from './filter-words.ts';
 
 /** A simplified filter with the names that it is compared with. */
 export interface Asked {
@@ -186,7 +187,9 @@ function hasOwnIndex(part: Filter, sources: readonly SourceName[]): boolean {
       return part.field.kind === 'metadata' || !mayBeDefault(part, sources);
     case 'like': {
       // Trigrams: two characters say nothing.
-      const isLongEnough = part.pattern.some((one) => typeof one !== 'string' && [...one.text].length >= 3);
+      const isLongEnough = part.pattern.some(
+        (one) => typeof one !== 'string' && blankedText(one.text).trim().length >= 3,
+      );
       return part.field.kind === 'display_name' && isLongEnough && !mayBeDefault(part, sources);
     }
     case 'between':

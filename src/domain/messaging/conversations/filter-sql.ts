@@ -169,7 +169,7 @@ function pathsOf(path: readonly string[]): string[][] {
 
 // `#>` would take a number for a place in a list; a path names keys.
 function valueAt(path: readonly string[]): Condition {
-  if (!path.some((key) => /^-?\d+$/.test(key))) return sql`c.metadata #> ${[...path]}::text[]`;
+  if (!path.some((key) => /^\s*[+-]?\d+$/.test(key))) return sql`c.metadata #> ${[...path]}::text[]`;
   const keys = path.map((key) => `.${JSON.stringify(key)}`).join('');
   return sql`jsonb_path_query_first(c.metadata, ${`strict $${keys}`}::jsonpath, '{}', true)`;
 }
@@ -193,7 +193,7 @@ function metadataCondition(leaf: WordsLeaf, path: readonly string[]): Condition 
   const found = pathsOf(path).map(
     (one) => sql`exists (
       select from jsonb_path_query(${valueAt(one)}, 'lax $[*] ? (@.type() != "object" && @.type() != "array" && @.type() != "null")') v
-      where ${wordsCondition(leaf, sql`parley_words(v #>> '{}')`)})`,
+      where ${wordsCondition(leaf, sql`parley_words(left(v #>> '{}', 1000))`)})`,
   );
   // Most conversations have none: that is seen at once.
   const exact = sql`c.metadata <> '{}' and ${anyOf(found)}`;
@@ -235,7 +235,7 @@ const shortestBeginning = 3;
 export function hasText({ words, text }: TextLeaf): Condition {
   const isBegun = [...words.at(-1)!].length >= shortestBeginning;
   const begun = `${words.map((word) => `'${word}'`).join(' & ')}${isBegun ? ':*' : ''}`;
-  return sql`jsonb_to_tsvector('simple', content, '["string"]')
+  return sql`length(content::text) <= 4000 and jsonb_to_tsvector('simple', content, '["string"]')
     @@ (plainto_tsquery('simple', ${text}) || to_tsquery('simple', ${begun}))`;
 }
 
@@ -257,7 +257,7 @@ function wordsCondition(leaf: WordsLeaf, subject: Condition): Condition {
     case 'words':
       return like(subject, `% ${leaf.words.join(' ')} %`);
     case 'like':
-      return like(subject, likeWithin(leaf.pattern));
+      return saysNothing(leaf.pattern) ? never : like(subject, likeWithin(leaf.pattern));
     case 'near':
       return sql`exists (select from string_to_table(btrim(${subject}), ' ') w where ${nearWord(leaf.word, leaf.distance)})`;
   }
@@ -267,6 +267,12 @@ const escaped = (text: string): string => text.replace(/[\\%_]/g, '\\$&');
 
 function likeOf(pattern: Pattern): string {
   return pattern.map((part) => (part === '*' ? '%' : part === '?' ? '_' : escaped(part.text))).join('');
+}
+
+/** True for texts without a letter or digit: in words there is none of them. */
+function saysNothing(pattern: Pattern): boolean {
+  const texts = pattern.flatMap((part) => (typeof part === 'string' ? [] : [part.text]));
+  return texts.length > 0 && texts.every((text) => blankedText(text).trim() === '');
 }
 
 /** Anywhere in the words, from the beginning of one to the end of one. */

@@ -40,3 +40,19 @@ export function leavesOf(filter: Filter): Leaf[] {
       return [filter];
   }
 }
+
+/** How many characters a question compares with: those of its words or texts. */
+export function comparedLength(leaf: Leaf): number {
+  switch (leaf.kind) {
+    case 'words':
+    case 'text':
+      return leaf.words.join(' ').length;
+    case 'like':
+    case 'matches':
+      return leaf.pattern.reduce((sum, part) => sum + (typeof part === 'string' ? 0 : part.text.length), 0);
+    case 'near':
+      return leaf.word.length;
+    default:
+      return 0;
+  }
+}
