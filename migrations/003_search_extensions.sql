@@ -4,5 +4,5 @@ create extension if not exists pg_trgm;
 create extension if not exists fuzzystrmatch;
 
 -- down
--- They stay: others may use them too, and may have made them.
-select 1;
+drop extension if exists fuzzystrmatch;
+drop extension if exists pg_trgm;

@@ -355,7 +355,7 @@ describe('filters of conversations: any text', () => {
         expect(fault.column).toBeLessThanOrEqual(text.length + 1);
         expect(fault.message).toMatch(/^column \d+: .*expected .+$/s);
       }),
-      { numRuns: 3_000 },
+      { numRuns: 1_500 },
     );
   });
 
