@@ -27,6 +27,7 @@ import {
   toConversations,
 } from './conversation-rows.ts';
 import { countMatches, findMatches } from './filter-pages.ts';
+import { matchesAll } from './filter-plan.ts';
 
 export type { ConversationFilter, ConversationTerms } from './conversation-filter.ts';
 
@@ -53,7 +54,8 @@ export async function listConversations(ctx: Ctx, request: ConversationsRequest)
   allow(ctx, 'conversations');
   const window = pageWindow('conversations', request);
   const { place, backwards } = window;
-  const asked = { filter: filterOf(request.filter ?? {}), sources: await sourceNames(ctx) };
+  const filter = filterOf(request.filter ?? {});
+  const asked = { filter, sources: matchesAll(filter) ? [] : await sourceNames(ctx) };
   const { found, matches } = await findMatches(ctx, asked, {
     window: await rowsWindow(ctx, window),
     fewColumns: request.fewColumns,
@@ -75,8 +77,9 @@ export async function listConversations(ctx: Ctx, request: ConversationsRequest)
   };
   const hasBefore = async () => {
     if (!place || (place.kind === 'offset' && place.offset === 0)) return false;
-    if (place.kind !== 'id' || backwards || !first) return place.kind !== 'id' || backwards;
+    if (place.kind !== 'id' || backwards) return true;
     // A bare id begins the page: whether something stands before it is not known.
+    if (!first) return false;
     const key = [first.c_last_message_at, first.c_id];
     const before = { limit: 0, backwards: true, place: { kind: 'key', key, path: place.path } as const };
     return (

@@ -123,28 +123,23 @@ interface Span {
 function spanOf(filter: Filter): Span {
   const parts = filter.kind === 'all' ? filter.of : [filter];
   const conditions: RawBuilder<unknown>[] = [];
+  let isAll = true;
   let isInOrder = true;
   for (const part of parts) {
-    if (part.kind !== 'between') continue;
-    if (part.field === 'last_message_at') {
+    if (part.kind === 'between' && part.field === 'last_message_at') {
       conditions.push(
         sql`last_message_at between ${instantOf(part.from)}::timestamptz and ${instantOf(part.to)}::timestamptz`,
       );
-    } else if (part.field === 'unread_count' && part.from > 0) {
+    } else if (part.kind === 'between' && part.field === 'unread_count' && part.from > 0) {
       const isMore = part.from > 1 || part.to < Number.POSITIVE_INFINITY;
       isInOrder &&= !isMore;
       conditions.push(sql`unread_count > 0`);
       // Left out where it says no more, so that the index alone is read.
       if (isMore) conditions.push(unreadBetween(sql`unread_count`, part.from, part.to));
-    }
+    } else isAll = false;
   }
   const isAny = conditions.length > 0;
-  const where = isAny ? sql`${sql.join(conditions, sql` and `)}` : sql`true`;
-  const meant = parts.filter(
-    (part) =>
-      part.kind === 'between' && (part.field === 'last_message_at' || (part.field === 'unread_count' && part.from > 0)),
-  );
-  return { where, isAny, isAll: meant.length === parts.length, isInOrder };
+  return { where: isAny ? sql.join(conditions, sql` and `) : sql`true`, isAny, isAll, isInOrder };
 }
 
 /** The conversations that match, as `from` and `where` of a statement. */

@@ -78,17 +78,16 @@ function eitherCount(parts: readonly Filter[], sources: readonly SourceName[]): 
 function isCount({ field, value }: Extract<Leaf, { kind: 'is' }>, sources: readonly SourceName[]): Count | undefined {
   switch (field) {
     case 'channel_id':
-      return times(1, !isUuid(value) ? [] : [`conversations_channel:${value}`]);
+      return once(!isUuid(value) ? [] : [`conversations_channel:${value}`]);
     case 'tag_ids':
-      return times(1, !isUuid(value) ? [] : [`conversations_tag:${value}`]);
+      return once(!isUuid(value) ? [] : [`conversations_tag:${value}`]);
     case 'source':
-      return times(
-        1,
+      return once(
         sources.flatMap((one) => (one.sourceId === value ? [`conversations_source:${one.id}` as const] : [])),
       );
     case 'state':
       // What is neither is open.
-      if (value !== 'OPEN') return times(1, [`conversations_state:${value}`]);
+      if (value !== 'OPEN') return once([`conversations_state:${value}`]);
       return new Map([
         ['conversations', 1],
         ['conversations_state:CLOSED', -1],
@@ -108,8 +107,8 @@ function unreadCount(from: number, to: number): Count | undefined {
   return undefined;
 }
 
-function times(number: number, names: readonly CounterName[]): Count {
-  return new Map(names.map((name) => [name, number]));
+function once(names: readonly CounterName[]): Count {
+  return new Map(names.map((name) => [name, 1]));
 }
 
 function sum(counts: readonly Count[]): Count {
