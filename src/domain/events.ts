@@ -13,6 +13,7 @@ export type DomainEvent =
   | { kind: 'conversation.created' | 'conversation.updated'; conversationId: string; payload: Record<string, never> }
   | { kind: 'channel.updated'; conversationId: null; payload: { channelId: string } }
   | { kind: 'tag.updated' | 'tag.deleted'; conversationId: null; payload: { tagId: string } }
+  | { kind: 'journey.updated'; conversationId: null; payload: { journeyId: string } }
   /** The user's tokens below this version are void: their sockets close. */
   | { kind: 'user.revoked'; conversationId: null; payload: { userId: string; tokenVersion: number } };
 
@@ -177,4 +178,31 @@ export async function trimEvents(tx: Tx, retentionMs: number, batch = 10_000): P
     select count(*)::int count from gone`;
   const [row] = await rows(tx.em, removed);
   return row?.count ?? 0;
+}
+
+/** A message of a contact, as listeners hear of it. */
+export interface ReceivedMessage {
+  messageId: string;
+  conversationId: string;
+  contactId: string;
+  content: unknown;
+  sentAt: Date;
+}
+
+/**
+ * What wants to hear of messages of contacts in the transaction that stores them. Gives the statement that is run in it; it
+ * may wake lanes. The conversations are locked, and each has said that somebody listens.
+ */
+export type MessageListener = (received: readonly ReceivedMessage[]) => RawBuilder<unknown>;
+
+const messageListeners: MessageListener[] = [];
+
+/** Registers a listener; main.ts calls it once for each. */
+export function registerMessageListener(listener: MessageListener): void {
+  messageListeners.push(listener);
+}
+
+/** The statements of all listeners. */
+export function heardBy(received: readonly ReceivedMessage[]): RawBuilder<unknown>[] {
+  return messageListeners.map((listener) => listener(received));
 }

@@ -1,6 +1,9 @@
 import DataLoader from 'dataloader';
 import type { UserAccount } from '../domain/accounts/users/user.entity.ts';
 import { findUsers } from '../domain/accounts/users/user.service.ts';
+import type { Flow } from '../domain/automation/flows/flow.entity.ts';
+import { findFlows } from '../domain/automation/flows/flow.service.ts';
+import { findJourneys, type Journey } from '../domain/automation/journeys/journey.read.service.ts';
 import type { Ctx } from '../domain/context.ts';
 import { currentEventCursor } from '../domain/events.ts';
 import type { Channel } from '../domain/messaging/channels/channel.entity.ts';
@@ -41,6 +44,8 @@ export interface Loaders {
   message: DataLoader<string, Message | null>;
   tag: DataLoader<string, Tag | null>;
   template: DataLoader<string, MessageTemplate | null>;
+  flow: DataLoader<string, Flow | null>;
+  journey: DataLoader<string, Journey | null>;
   /** What came with a list is not read again. */
   remember(conversations: readonly LoadedConversation[]): void;
   /** A page of a conversation's messages; equal pages of several conversations are one statement. */
@@ -109,6 +114,12 @@ export function createLoaders(ctx: Ctx): Loaders {
     },
     get template() {
       return loader('template', findTemplates);
+    },
+    get flow() {
+      return loader('flow', findFlows);
+    },
+    get journey() {
+      return loader('journey', findJourneys);
     },
     messagesOf(conversationId, page) {
       return loader(pageName('messages', page), (_, ids) => listMessages(ctx, ids, page)).load(conversationId);

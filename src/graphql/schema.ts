@@ -11,6 +11,8 @@ import {
 } from 'graphql';
 import { buildSchema, type PubSub } from 'type-graphql';
 import { actionOf, allow } from '../domain/access.ts';
+import { FlowResolver } from './automation/flows/flow.resolver.ts';
+import { JourneyProgressEventResolver, JourneyResolver } from './automation/journeys/journey.resolver.ts';
 import { UserResolver } from './accounts/users/user.resolver.ts';
 import { UserAdminResolver } from './accounts/users/user-admin.resolver.ts';
 import { ClientConfigResolver } from './client-config.resolver.ts';
@@ -69,6 +71,9 @@ export async function buildParleySchema(): Promise<GraphQLSchema> {
       ConversationEventResolver,
       ChannelEventResolver,
       TagEventResolver,
+      FlowResolver,
+      JourneyResolver,
+      JourneyProgressEventResolver,
     ],
     scalarsMap: [{ type: Date, scalar: DateTimeScalar }],
     validate: false,

@@ -27,7 +27,7 @@ import { TagType } from './tags/tag.type.ts';
 type Told = Extract<LivePayload, { kind: 'event' }>;
 
 @InterfaceType('Event', { description: 'Something that happened.' })
-abstract class EventType {
+export abstract class EventType {
   @Field(() => CursorScalar, { description: 'Pass the last one seen as `after` when subscribing again.' })
   cursor!: string;
 
@@ -62,7 +62,7 @@ class TagEvent extends EventType {
   description:
     'The cursor asked for is older than the log, or of another one: load the lists again, then go on from here.',
 })
-class ResetEvent extends EventType {
+export class ResetEvent extends EventType {
   @Field(() => String, { description: 'Why.' })
   reason!: string;
 }
@@ -112,7 +112,7 @@ liveFields.set('conversation', {
 });
 
 // The streams are run by `live.ts`, which executes once for each group of equal subscribers.
-const ranByLive = () => {
+export const ranByLive = () => {
   throw new Error('subscriptions are run by live.ts');
 };
 const afterArg = { nullable: true, description: 'A cursor: what came after it is told first.' } as const;

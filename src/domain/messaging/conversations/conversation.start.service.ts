@@ -13,6 +13,8 @@ export interface Recipient {
   channelId: string;
   /** The source's id of whom it is for. */
   sourceRecipientId: string;
+  /** The contact of a conversation that is begun; left out where the first message from there tells it. */
+  contactId?: string;
 }
 
 const longestId = 512;
@@ -23,7 +25,10 @@ const longestId = 512;
  *
  * @throws Forbidden unknown or disconnected channel @throws InvalidInput the recipient
  */
-export async function conversationWith(tx: Tx, { channelId, sourceRecipientId }: Recipient): Promise<string> {
+export async function conversationWith(
+  tx: Tx,
+  { channelId, sourceRecipientId, contactId }: Recipient,
+): Promise<string> {
   const isFit = sourceRecipientId !== '' && sourceRecipientId.length <= longestId && isStorableText(sourceRecipientId);
   if (!isFit) throw new InvalidInput('recipient.sourceRecipientId', `must be 1 to ${longestId} characters`);
   const [channel] = await rows<{ source: string; source_name: string }>(
@@ -38,7 +43,7 @@ export async function conversationWith(tx: Tx, { channelId, sourceRecipientId }:
     tx.em,
     sql`select source::text, channel_id::text from conversation where id = ${id}::uuid`,
   );
-  if (!known) await begin(tx, { id, channelId, source: channel.source, sourceRecipientId });
+  if (!known) await begin(tx, { id, channelId, source: channel.source, sourceRecipientId, contactId });
   else if (known.source !== channel.source || known.channel_id !== channelId) {
     const fault = `is known in the channel ${known.channel_id}, not in this one`;
     throw new InvalidInput('recipient.sourceRecipientId', fault);
@@ -53,9 +58,9 @@ async function begin(tx: Tx, begun: Recipient & { id: string; source: string }):
   await rows(
     tx.em,
     sql`with made as (
-          insert into conversation (id, source, source_conversation_id, channel_id, metadata, last_message_at, created_at)
+          insert into conversation (id, source, source_conversation_id, channel_id, contact_id, metadata, last_message_at, created_at)
           values (${begun.id}::uuid, ${begun.source}::uuid, ${begun.sourceRecipientId}, ${begun.channelId}::uuid,
-            ${JSON.stringify(metadata)}::jsonb, ${now}::timestamptz, ${now}::timestamptz)
+            ${begun.contactId ?? null}::uuid, ${JSON.stringify(metadata)}::jsonb, ${now}::timestamptz, ${now}::timestamptz)
           returning id, last_message_at)
         insert into conversation_recency (last_message_at, conversation_id, unread_count)
         select last_message_at, id, 0 from made`,

@@ -51,7 +51,7 @@ export async function sendMessage(ctx: Ctx, input: NewMessage): Promise<LoadedMe
   if ((conversationId == null) === (recipient == null)) {
     throw new InvalidInput('conversationId', 'give either conversationId or recipient');
   }
-  const message = { id: newId(), senderId, content, json };
+  const message = { id: newId(), senderType: 'USER', senderId, content, json } as const;
   if (conversationId != null && key == null) return append(ctx, { ...message, conversationId });
   return transaction(ctx, async (tx) => {
     if (conversationId != null) await lockConversations(tx, [conversationId]);
@@ -59,6 +59,20 @@ export async function sendMessage(ctx: Ctx, input: NewMessage): Promise<LoadedMe
     const before = key == null ? undefined : await earlierResult(tx, { ...message, key, place });
     return before ?? append(tx, { ...message, conversationId: place });
   });
+}
+
+/**
+ * The same for what a flow sends, in the transaction of its journey: the caller has checked the rights and holds the
+ * conversation's lock. @param senderId of the flow
+ *
+ * @throws NotFound unknown conversation @throws Forbidden its channel is disconnected @throws InvalidInput @throws TooLarge
+ */
+export function sendBotMessage(
+  tx: Tx,
+  { conversationId, content, senderId }: { conversationId: string; content: unknown; senderId: string },
+): Promise<LoadedMessage> {
+  const json = checkedJson(content);
+  return append(tx, { id: newId(), senderType: 'BOT', senderId, content, json, conversationId });
 }
 
 function checkedJson(content: unknown): string {
@@ -109,6 +123,7 @@ interface Taking {
   /** The content. */
   json: string;
   id: string;
+  senderType: 'USER' | 'BOT';
   senderId: string;
   sentAt: Date;
 }
@@ -135,10 +150,10 @@ async function takeGroup(core: Core, takings: Taking[]): Promise<Outcome<Taken |
 
 async function append(
   ctx: Ctx,
-  { conversationId, content, id, senderId, json }: Omit<Taking, 'sentAt'> & { content: unknown },
+  { conversationId, content, id, senderType, senderId, json }: Omit<Taking, 'sentAt'> & { content: unknown },
 ): Promise<LoadedMessage> {
   const sentAt = ctx.now();
-  const taking = { conversationId, json, id, senderId, sentAt };
+  const taking = { conversationId, json, id, senderType, senderId, sentAt };
   const taken = isTx(ctx) ? await takeWithin(ctx, taking) : await groupOf(ctx.core).join(taking, weightOf(taking));
   if (!taken) throw await whyNot(ctx, conversationId);
   return {
@@ -149,7 +164,7 @@ async function append(
     source: taken.source,
     sequence: taken.sequence,
     fromContact: false,
-    senderType: 'USER',
+    senderType,
     senderId,
     content,
     raw: content,
@@ -165,7 +180,7 @@ async function takeWithin(tx: Tx, taking: Taking): Promise<Taken | undefined> {
 }
 
 /** One statement under the conversation's lock: its place for the message, the message, the event and the wake-up. */
-function take({ conversationId, json, id, senderId, sentAt }: Taking): RawBuilder<Taken> {
+function take({ conversationId, json, id, senderType, senderId, sentAt }: Taking): RawBuilder<Taken> {
   const at = sql`${sentAt.toISOString()}::timestamptz`;
   return sql<Taken>`
     with place as (
@@ -180,7 +195,7 @@ function take({ conversationId, json, id, senderId, sentAt }: Taking): RawBuilde
     stored as (
       insert into message (id, conversation_id, source, sequence, from_contact, sender_type, sender_id, content,
         delivery_state, sent_at, created_at)
-      select ${id}::uuid, id, source, sequence, false, 'USER', ${senderId}, ${json}::jsonb, 'PENDING',
+      select ${id}::uuid, id, source, sequence, false, ${senderType}, ${senderId}, ${json}::jsonb, 'PENDING',
         ${at}, ${at} from place),
     logged as (${insertEvents(sql`select id, 'message.created', jsonb_build_object('messageId', ${id}::text) from place`)}),
     woken as (${insertWakes(sql`select ${conversationLane}, id, source, now() from place`)})

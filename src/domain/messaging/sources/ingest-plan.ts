@@ -1,4 +1,5 @@
 import { type Fault, InvalidInput, maxFaults } from '../../errors.ts';
+import type { ReceivedMessage } from '../../events.ts';
 import type { Outcome } from '../../group-commit.ts';
 import { newId } from '../../ids.ts';
 import { type ContactNaming, contactNaming, isSameMetadata } from '../metadata/metadata.service.ts';
@@ -32,6 +33,8 @@ export interface IngestPlan extends MetadataPlan {
   /** Conversations that had no contact and get one now. */
   contactOf: Map<string, string>;
   messages: PlannedMessage[];
+  /** Those from contacts in conversations that somebody listens to. */
+  heard: ReceivedMessage[];
   contactNamings: Map<string, ContactNaming>;
 }
 
@@ -46,6 +49,7 @@ export function planGroup(entries: IngestEntry[], state: IngestState): IngestPla
     newConversations: [],
     contactOf: new Map(),
     messages: [],
+    heard: [],
     conversationMetadata: new Map(),
     messageMetadata: new Map(),
     contactNamings: new Map(),
@@ -136,6 +140,10 @@ function planMessage(entry: IngestEntry, message: PreparedMessage, state: Ingest
     sentAt: message.sentAt,
   });
   conversation.nextSequence += 1;
+  if (message.fromContact && conversation.isHeard) {
+    const { content, sentAt } = message;
+    plan.heard.push({ messageId: id, conversationId: conversation.id, contactId: senderId, content, sentAt });
+  }
   state.messages.set(id, { source: source.id, conversationId: conversation.id });
   const waiting = takeWaiting(source.id, 'message', message.sourceMessageId, state, plan);
   if (waiting) plan.messageMetadata.set(id, { conversationId: conversation.id, metadata: waiting, isNew: true });
@@ -159,6 +167,7 @@ function conversationFor(
     channelId: message.channelId,
     contactId: null,
     nextSequence: 1,
+    isHeard: false,
     createdAt: message.sentAt,
   };
   state.conversations.set(id, made);

@@ -12,6 +12,8 @@ export interface KnownConversation {
   channelId: string;
   contactId: string | null;
   nextSequence: number;
+  /** Somebody wants to hear of its messages. */
+  isHeard: boolean;
 }
 
 /** What the database holds of the things that a group of batches names. */
@@ -126,6 +128,7 @@ interface StateRow {
   ref: string | null;
   other: string | null;
   number: number | null;
+  flag: boolean | null;
 }
 
 /**
@@ -136,28 +139,28 @@ export async function readState(send: Send, locks: RawBuilder<unknown>, entries:
   const asked = idsOf(entries);
   const [, found] = await send<[unknown, StateRow]>(
     locks,
-    sql`select 'channel' what, id, source, case when connected then 'connected' end ref, null::uuid other, null::int number
+    sql`select 'channel' what, id, source, case when connected then 'connected' end ref, null::uuid other, null::int number, null::boolean flag
           from channel where id = any(${plainArray(asked.channels)}::uuid[])
         union all
-        select 'conversation', id, source, channel_id::text, contact_id, next_sequence
+        select 'conversation', id, source, channel_id::text, contact_id, next_sequence, listeners > 0
           from conversation where id = any(${plainArray(asked.conversations)}::uuid[])
         union all
-        select 'message', id, source, null, conversation_id, null
+        select 'message', id, source, null, conversation_id, null, null
           from message where id = any(${plainArray(asked.messages)}::uuid[])
         union all
-        select 'sent', m.id, a.source, a.theirs, m.conversation_id, null
+        select 'sent', m.id, a.source, a.theirs, m.conversation_id, null, null
           from unnest(${plainArray(asked.sentSources)}::uuid[], ${textArray(asked.sentIds)}::text[]) a(source, theirs)
           cross join lateral (
             select id, conversation_id from message
             where source = a.source and source_message_id = a.theirs and source_message_id is not null
               and sender_type in ('USER', 'BOT', 'CAMPAIGN') limit 1) m
         union all
-        select 'contact', i.contact_id, a.source, a.sender, null, null
+        select 'contact', i.contact_id, a.source, a.sender, null, null, null
           from unnest(${plainArray(asked.senderSources)}::uuid[], ${textArray(asked.senders)}::text[]) a(source, sender)
           cross join lateral (
             select contact_id from contact_identity where source = a.source and sender_id = a.sender limit 1) i
         union all
-        select 'waiting', null, s, null, null, null from unnest(${plainArray(asked.sources)}::uuid[]) s
+        select 'waiting', null, s, null, null, null, null from unnest(${plainArray(asked.sources)}::uuid[]) s
           where exists (select 1 from waiting_metadata w where w.source = s)`,
   );
   const state = toState(found);
@@ -231,6 +234,7 @@ function toState(found: StateRow[]): IngestState {
         channelId: row.ref!,
         contactId: row.other,
         nextSequence: row.number!,
+        isHeard: row.flag === true,
       });
     }
   }

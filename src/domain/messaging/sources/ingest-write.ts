@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import { movedBy } from '../../counters.ts';
-import { type DomainEvent, eventsOf, insertEvents } from '../../events.ts';
+import { type DomainEvent, eventsOf, heardBy, insertEvents } from '../../events.ts';
 import { plainArray, textArray } from '../../statement.ts';
 import { Overtaken, type Sends, sqlState } from '../../transaction.ts';
 import type { IngestPlan } from './ingest-plan.ts';
@@ -20,8 +20,10 @@ export async function writePlan({ sendLast, hints }: Sends, plan: IngestPlan): P
     messages.length > 0 ? insertMessages(plan) : undefined,
     ...writeMetadata(plan),
     contactNamings.size > 0 ? nameContacts(plan) : undefined,
+    ...(plan.heard.length > 0 ? heardBy(plan.heard) : []),
   ].filter((statement) => statement !== undefined);
   if (statements.length > 0) hints.add('event');
+  if (plan.heard.length > 0) hints.add('lane');
   try {
     await sendLast(...statements);
   } catch (error) {
