@@ -31,11 +31,14 @@ export async function unstalled<Answer>(ask: () => Promise<Answer>): Promise<Ans
   throw new Error(`others waited ${least.toFixed(0)} ms`);
 }
 
-/** All rows of all tables in one hash, but for what passes by itself. */
+/**
+ * All rows of all tables in one hash, but for the counts of legacy calls: those of the calls before are written some
+ * seconds later, whatever happens meanwhile.
+ */
 export async function digestOf(app: App): Promise<string> {
   const em = app.core.em.fork();
   const tables = await em.execute<{ name: string }[]>(
-    "select tablename as name from pg_tables where schemaname = 'public' order by 1",
+    "select tablename as name from pg_tables where schemaname = 'public' and tablename <> 'legacy_call' order by 1",
   );
   const digests: string[] = [];
   for (const { name } of tables) {
