@@ -53,6 +53,7 @@ module.exports = {
           'ipaddr.js',
           'undici',
           'pino',
+          'libphonenumber-js',
           'rate-limiter-flexible',
           '@node-rs/argon2',
           'jsonwebtoken',

@@ -34,11 +34,12 @@ import { waitStep } from './domain/automation/flows/step-wait.ts';
 import { registerStepKind } from './domain/automation/flows/steps.service.ts';
 import { advanceJourney } from './domain/automation/journeys/journey.advance.service.ts';
 import { hearMessages } from './domain/automation/journeys/journey.listen.service.ts';
+import { journeyChecks } from './domain/automation/journeys/kept-listeners.ts';
 import { journeyLane } from './domain/automation/journeys/journey.service.ts';
 import { Channel } from './domain/messaging/channels/channel.entity.ts';
 import { Contact } from './domain/messaging/contacts/contact.entity.ts';
 import { Conversation } from './domain/messaging/conversations/conversation.entity.ts';
-import { keptChecks } from './domain/messaging/conversations/kept-totals.ts';
+import { keptChecks as conversationChecks } from './domain/messaging/conversations/kept-totals.ts';
 import { deliverConversation } from './domain/messaging/messages/message.deliver.service.ts';
 import { Message } from './domain/messaging/messages/message.entity.ts';
 import { conversationLane } from './domain/messaging/messages/message.send.service.ts';
@@ -86,6 +87,9 @@ registerCleaner(olderThanDays('legacy_call', 'day', 400));
 registerCleaner(olderThanDays('journey_event', 'consumed_at', 30));
 
 const backgroundMs = 3_000;
+
+/** What is written beside the rows that it follows from, with how to look at it and mend it. */
+export const keptChecks = [...conversationChecks, ...journeyChecks];
 
 /** A running Parley. */
 export interface Parley {

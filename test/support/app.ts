@@ -11,8 +11,7 @@ import { createUser, userToken } from '../../src/domain/accounts/users/user.serv
 import { type Core, type Role, type Settings, systemCtx } from '../../src/domain/context.ts';
 import { sourceThingId } from '../../src/domain/ids.ts';
 import type { Mail } from '../../src/domain/mail.ts';
-import { keptChecks } from '../../src/domain/messaging/conversations/kept-totals.ts';
-import { type Parley, type Stand, start } from '../../src/main.ts';
+import { keptChecks, type Parley, type Stand, start } from '../../src/main.ts';
 import { createTestDatabase } from './database.ts';
 import { watchRow } from './row-watch.ts';
 
