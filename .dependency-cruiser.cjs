@@ -54,6 +54,9 @@ module.exports = {
           'undici',
           'pino',
           'libphonenumber-js',
+          'jsonata',
+          'liquidjs',
+          're2js',
           'rate-limiter-flexible',
           '@node-rs/argon2',
           'jsonwebtoken',
@@ -77,6 +80,15 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/(?!cli/|web/)', pathNot: '^src/domain/outbound-[^/]+\\.ts$' },
       to: { path: packages('undici', 'ipaddr.js') },
+    },
+    {
+      name: 'one-fence-for-scripts',
+      comment:
+        'What users wrote is parsed and run in a process of its own that can be ended. A second user of these libraries ' +
+        'would run it in the process, where an endless loop stops everybody.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/domain/automation/expressions/' },
+      to: { path: packages('jsonata', 'liquidjs', 're2js') },
     },
     {
       name: 'secrets-stay-with-their-owners',

@@ -18,13 +18,7 @@ import {
   verifyUserToken,
 } from './domain/accounts/users/user.service.ts';
 import { registerTokenKind } from './domain/authentication.ts';
-import { readBacklog } from './domain/backlog.ts';
-import { type Core, type Role, type Settings, systemCtx } from './domain/context.ts';
-import { type EventFeed, startEventFeed } from './domain/event-feed.ts';
-import { registerMessageListener } from './domain/events.ts';
-import { ensurePeriodicLanes, registerLaneKind } from './domain/jobs.ts';
-import { noLegacyCalls, startLegacyCalls } from './domain/legacy-calls.ts';
-import type { Mailer } from './domain/mail.ts';
+import { stopScripts } from './domain/automation/expressions/expression.service.ts';
 import { Flow } from './domain/automation/flows/flow.entity.ts';
 import { branchStep } from './domain/automation/flows/step-branch.ts';
 import { endStep } from './domain/automation/flows/step-end.ts';
@@ -34,8 +28,15 @@ import { waitStep } from './domain/automation/flows/step-wait.ts';
 import { registerStepKind } from './domain/automation/flows/steps.service.ts';
 import { advanceJourney } from './domain/automation/journeys/journey.advance.service.ts';
 import { hearMessages } from './domain/automation/journeys/journey.listen.service.ts';
-import { journeyChecks } from './domain/automation/journeys/kept-listeners.ts';
 import { journeyLane } from './domain/automation/journeys/journey.service.ts';
+import { journeyChecks } from './domain/automation/journeys/kept-listeners.ts';
+import { readBacklog } from './domain/backlog.ts';
+import { type Core, type Role, type Settings, systemCtx } from './domain/context.ts';
+import { type EventFeed, startEventFeed } from './domain/event-feed.ts';
+import { registerMessageListener } from './domain/events.ts';
+import { ensurePeriodicLanes, registerLaneKind } from './domain/jobs.ts';
+import { noLegacyCalls, startLegacyCalls } from './domain/legacy-calls.ts';
+import type { Mailer } from './domain/mail.ts';
 import { Channel } from './domain/messaging/channels/channel.entity.ts';
 import { Contact } from './domain/messaging/contacts/contact.entity.ts';
 import { Conversation } from './domain/messaging/conversations/conversation.entity.ts';
@@ -64,7 +65,18 @@ import { startTracing } from './server/tracing.ts';
 import { watchVitals } from './server/vitals.ts';
 import { startWorker } from './worker/worker.ts';
 
-const entities = [UserAccount, Source, Channel, Contact, Conversation, Message, Tag, MessageTemplate, DeliveryAttempt, Flow];
+const entities = [
+  UserAccount,
+  Source,
+  Channel,
+  Contact,
+  Conversation,
+  Message,
+  Tag,
+  MessageTemplate,
+  DeliveryAttempt,
+  Flow,
+];
 
 registerTokenKind('user', verifyUserToken);
 registerTokenKind('source', verifySourceToken);
@@ -128,6 +140,7 @@ export async function start(settings: Settings, stand: Stand = {}): Promise<Parl
     stops.push(() => database.close());
     const wakeups = await openWakeups({ url, log });
     stops.push(() => wakeups.close());
+    stops.push(stopScripts);
     const guarded = createOutboundHttp({
       allow: settings.outboundAllow,
       ownPorts: () => (settings.port ? [settings.port] : []),

@@ -76,6 +76,8 @@ export const rights = {
   deleteSource: ['ADMIN'],
   rotateSourceToken: ['ADMIN'],
   openOutbound: ['ADMIN'],
+  runExpression: ['ADMIN'],
+  previewTemplate: ['ADMIN'],
   flows: ['ADMIN'],
   flow: ['ADMIN'],
   flowDefinitionSchema: ['ADMIN'],

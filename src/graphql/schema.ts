@@ -11,10 +11,11 @@ import {
 } from 'graphql';
 import { buildSchema, type PubSub } from 'type-graphql';
 import { actionOf, allow } from '../domain/access.ts';
-import { FlowResolver } from './automation/flows/flow.resolver.ts';
-import { JourneyProgressEventResolver, JourneyResolver } from './automation/journeys/journey.resolver.ts';
 import { UserResolver } from './accounts/users/user.resolver.ts';
 import { UserAdminResolver } from './accounts/users/user-admin.resolver.ts';
+import { ExpressionResolver } from './automation/expressions/expression.resolver.ts';
+import { FlowResolver } from './automation/flows/flow.resolver.ts';
+import { JourneyProgressEventResolver, JourneyResolver } from './automation/journeys/journey.resolver.ts';
 import { ClientConfigResolver } from './client-config.resolver.ts';
 import type { GraphCtx } from './context.ts';
 import { globalId } from './ids.ts';
@@ -71,6 +72,7 @@ export async function buildParleySchema(): Promise<GraphQLSchema> {
       ConversationEventResolver,
       ChannelEventResolver,
       TagEventResolver,
+      ExpressionResolver,
       FlowResolver,
       JourneyResolver,
       JourneyProgressEventResolver,

@@ -95,6 +95,8 @@ const matrix: Record<string, Caller[]> = {
   rotateSourceToken: admin,
   openOutbound: admin,
   // flows, journeys, subscriptions on journeys
+  runExpression: admin,
+  previewTemplate: admin,
   flows: admin,
   flow: admin,
   flowDefinitionSchema: admin,

@@ -59,6 +59,7 @@ const planted: [rule: string, file: string, says: string][] = [
     `@Entity() class A { @Property() async a() { return await import('graphql'); } }`,
   ],
   ['logging-comes-by-ctx', `${tag}/p4.ts`, `import { pino } from 'pino'; export const log = pino();`],
+  ['one-fence-for-scripts', `${tag}/p5b.ts`, `import jsonata from 'jsonata'; export const j = jsonata;`],
   ['one-way-out', `${tag}/p5.ts`, `import { fetch } from 'undici'; export const f = fetch;`],
   ['secrets-stay-with-their-owners', `${tag}/p6.ts`, `import jwt from 'jsonwebtoken'; export const j = jwt;`],
   ['subjects-meet-at-the-service', 'src/domain/messaging/channels/p7.ts', `import '../tags/tag-colours.ts';`],
@@ -113,7 +114,7 @@ describe('the walls', () => {
     folder = mkdtempSync(join(tmpdir(), 'parley-walls-'));
     for (const [file, says] of Object.entries(house)) write(folder, file, says);
     for (const [, file, says] of planted) write(folder, file, says);
-    const packages = ['graphql', 'jsonwebtoken', 'luxon', 'pino', 'undici', 'zod', 'vite', 'undeclared'];
+    const packages = ['graphql', 'jsonata', 'jsonwebtoken', 'luxon', 'pino', 'undici', 'zod', 'vite', 'undeclared'];
     for (const name of [...packages, '@opentelemetry/sdk-node']) {
       write(folder, `node_modules/${name}/package.json`, JSON.stringify({ name, version: '1.0.0', main: 'index.js' }));
       write(folder, `node_modules/${name}/index.js`, '');

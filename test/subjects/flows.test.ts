@@ -24,7 +24,7 @@ describe('a flow', () => {
       { token: admin },
     );
     expect(body.errors?.[0].extensions.code).toBe('BAD_USER_INPUT');
-    return body.errors[0].extensions.faults.map(({ path, message }: Json) => [path, message]);
+    return body.errors[0].extensions.errors.map(({ path, message }: Json) => [path, message]);
   }
 
   it('is saved as a draft, published as a version, and changed without touching it', async () => {
@@ -119,12 +119,27 @@ describe('a flow', () => {
       ['no object', 'x', 'definition', /expected object/],
       ['no steps', { start: 'a', steps: [] }, 'definition.steps', /1/],
       ['an unknown field', { start: 'end', steps: [end], other: 1 }, 'definition', /other/],
-      ['an unknown type', { start: 'a', steps: [{ id: 'a', type: 'dance' }] }, 'definition.steps[0].type', /one of .*message/],
-      ['an unknown field of a step', { start: 'end', steps: [{ ...end, colour: 'red' }] }, 'definition.steps[0]', /colour/],
+      [
+        'an unknown type',
+        { start: 'a', steps: [{ id: 'a', type: 'dance' }] },
+        'definition.steps[0].type',
+        /one of .*message/,
+      ],
+      [
+        'an unknown field of a step',
+        { start: 'end', steps: [{ ...end, colour: 'red' }] },
+        'definition.steps[0]',
+        /colour/,
+      ],
       ['a bad id', { start: 'a b', steps: [{ ...end, id: 'a b' }] }, 'definition.steps[0].id', /letters/],
       ['an id twice', { start: 'end', steps: [end, end] }, 'definition.steps[1].id', /steps\[0\]/],
       ['an unknown start', { start: 'other', steps: [end] }, 'definition.start', /no step "other"/],
-      ['a dangling next', { start: 'greet', steps: [{ ...greeting, next: 'gone' }] }, 'definition.steps[0].next', /no step "gone"/],
+      [
+        'a dangling next',
+        { start: 'greet', steps: [{ ...greeting, next: 'gone' }] },
+        'definition.steps[0].next',
+        /no step "gone"/,
+      ],
       [
         'a dangling case',
         { start: 'b', steps: [{ id: 'b', type: 'branch', cases: [{ when: 'true', next: 'gone' }] }] },
@@ -140,7 +155,12 @@ describe('a flow', () => {
         'definition.steps[0].onTimeout',
         /no step "gone"/,
       ],
-      ['a step that nothing reaches', { start: 'end', steps: [end, greeting] }, 'definition.steps[1]', /no step leads to "greet"/],
+      [
+        'a step that nothing reaches',
+        { start: 'end', steps: [end, greeting] },
+        'definition.steps[1]',
+        /no step leads to "greet"/,
+      ],
       [
         'an expression that does not parse',
         { start: 'b', steps: [{ id: 'b', type: 'set', vars: { a: '1 +' } }] },
@@ -159,7 +179,12 @@ describe('a flow', () => {
         'definition.steps[0].content',
         /./,
       ],
-      ['a wait for nothing', { start: 'w', steps: [{ id: 'w', type: 'wait', for: 'event' }] }, 'definition.steps[0].name', /needs it/],
+      [
+        'a wait for nothing',
+        { start: 'w', steps: [{ id: 'w', type: 'wait', for: 'event' }] },
+        'definition.steps[0].name',
+        /needs it/,
+      ],
       [
         'a field of another wait',
         { start: 'w', steps: [{ id: 'w', type: 'wait', for: 'duration', duration: 'PT5M', where: 'true' }] },
@@ -175,10 +200,15 @@ describe('a flow', () => {
       [
         'a channel that is none',
         { start: 'm', steps: [{ id: 'm', type: 'message', to: { contact: 'x', channel: 'y' }, content: 'x' }] },
-        'definition.steps[0].to',
+        'definition.steps[0].to.channel',
         /./,
       ],
-      ['nothing after a next of an end', { start: 'end', steps: [{ ...end, next: 'end' }] }, 'definition.steps[0]', /next/],
+      [
+        'nothing after a next of an end',
+        { start: 'end', steps: [{ ...end, next: 'end' }] },
+        'definition.steps[0]',
+        /next/,
+      ],
     ])('%s', async (_, definition, path, message) => {
       const faults = await faultsOf(definition);
       expect(faults.map(([place]) => place)).toContainEqual(path);

@@ -33,7 +33,8 @@ describe('a journey', () => {
     return body.errors?.[0].extensions.code;
   };
   const startOf = 'mutation ($input: StartJourneyInput!) { startJourney(input: $input) { journey { id } } }';
-  const deliverTo = 'mutation ($input: DeliverJourneyEventInput!) { deliverJourneyEvent(input: $input) { journey { id } } }';
+  const deliverTo =
+    'mutation ($input: DeliverJourneyEventInput!) { deliverJourneyEvent(input: $input) { journey { id } } }';
 
   /** A conversation whose source takes what is sent; the texts that came there. */
   async function reachable(displayName = 'Ada') {
@@ -64,7 +65,12 @@ describe('a journey', () => {
             ],
           },
           { id: 'large', type: 'end', status: 'FAILED' },
-          { id: 'four', type: 'end', status: 'COMPLETED', reason: 'it was {{ journey.vars.n }}, {{ journey.vars.word }}' },
+          {
+            id: 'four',
+            type: 'end',
+            status: 'COMPLETED',
+            reason: 'it was {{ journey.vars.n }}, {{ journey.vars.word }}',
+          },
         ],
         { start: { n: 3 } },
       );
@@ -79,9 +85,15 @@ describe('a journey', () => {
     });
 
     it('completes where no case is true, and where a step has no next', async () => {
-      const none = [{ id: 'b', type: 'branch', cases: [{ when: 'false', next: 'never' }] }, { id: 'never', type: 'end', status: 'FAILED' }];
+      const none = [
+        { id: 'b', type: 'branch', cases: [{ when: 'false', next: 'never' }] },
+        { id: 'never', type: 'end', status: 'FAILED' },
+      ];
       expect(await flows.run(none)).toMatchObject({ status: 'COMPLETED', stepId: 'b' });
-      expect(await flows.run([{ id: 's', type: 'set', vars: { a: '1' } }])).toMatchObject({ status: 'COMPLETED', vars: { a: 1 } });
+      expect(await flows.run([{ id: 's', type: 'set', vars: { a: '1' } }])).toMatchObject({
+        status: 'COMPLETED',
+        vars: { a: 1 },
+      });
     });
 
     it('fails where an expression does, naming step, field and place, and writes nothing of that step', async () => {
@@ -124,12 +136,19 @@ describe('a journey', () => {
       const journey = await flows.start(flowId);
       await flows.waiting(journey);
       await flows.ask('mutation ($input: UpdateFlowInput!) { updateFlow(input: $input) { flow { id } } }', {
-        input: { flowId, definition: { start: 'e', steps: [{ id: 'e', type: 'end', status: 'FAILED', reason: 'new' }] } },
+        input: {
+          flowId,
+          definition: { start: 'e', steps: [{ id: 'e', type: 'end', status: 'FAILED', reason: 'new' }] },
+        },
       });
       await flows.publish(flowId);
       await flows.deliver({ journeyId: journey.id, name: 'go' });
       expect(await flows.ended(journey)).toMatchObject({ status: 'COMPLETED', reason: 'old', flowNumber: 1 });
-      expect(await flows.ended(await flows.start(flowId))).toMatchObject({ status: 'FAILED', reason: 'new', flowNumber: 2 });
+      expect(await flows.ended(await flows.start(flowId))).toMatchObject({
+        status: 'FAILED',
+        reason: 'new',
+        flowNumber: 2,
+      });
     });
   });
 
@@ -163,7 +182,13 @@ describe('a journey', () => {
         return { ...made, channelId: made.conversation.channel.id, contactId: contact.legacyId as string };
       })();
       const flowId = await flows.published([
-        { id: 'ask', type: 'message', to: { contact: 'session.start.who', channel: channelId }, content: 'And?', next: 'w' },
+        {
+          id: 'ask',
+          type: 'message',
+          to: { contact: 'session.start.who', channel: channelId },
+          content: 'And?',
+          next: 'w',
+        },
         { id: 'w', type: 'wait', for: 'event', name: 'message.received', next: 'e' },
         { id: 'e', type: 'end', status: 'COMPLETED', reason: '{{ event.text }}' },
       ]);
@@ -184,26 +209,42 @@ describe('a journey', () => {
         { id: 'm', type: 'message', to: { contact: `"${contact.legacyId}"`, channel: other.id }, content: 'Hi' },
       ]);
       expect(journey).toMatchObject({ status: 'COMPLETED', contact });
-      const begun = await flows.ask('query ($id: ID!) { conversation(id: $id) { channel { legacyId } contact { legacyId } } }', {
-        id: journey.conversation.legacyId,
-      });
+      const begun = await flows.ask(
+        'query ($id: ID!) { conversation(id: $id) { channel { legacyId } contact { legacyId } } }',
+        {
+          id: journey.conversation.legacyId,
+        },
+      );
       expect(begun).toEqual({ channel: { legacyId: other.id }, contact });
     });
 
     it('fails where nobody can be written to, and sends nothing', async () => {
       expect((await flows.run([say('m', 'Hi')])).reason).toMatch(/^step m: to: no conversation/);
       const { source, conversation, texts } = await reachable();
-      const disconnected = await app.rest('sources.channels.disconnect', { channel_id: conversation.channel.id }, { token: source.token });
+      const disconnected = await app.rest(
+        'sources.channels.disconnect',
+        { channel_id: conversation.channel.id },
+        { token: source.token },
+      );
       expect(disconnected.status).toBeLessThan(300);
       const journey = await flows.run(
-        [{ id: 's', type: 'set', vars: { a: '1' }, next: 'm' }, say('m', 'Hi', 'after'), { id: 'after', type: 'end', status: 'COMPLETED' }],
+        [
+          { id: 's', type: 'set', vars: { a: '1' }, next: 'm' },
+          say('m', 'Hi', 'after'),
+          { id: 'after', type: 'end', status: 'COMPLETED' },
+        ],
         { conversationId: conversation.id },
       );
       expect(journey).toMatchObject({ status: 'FAILED', stepId: 'm', vars: { a: 1 } });
       expect(journey.reason).toMatch(/^step m: .*disconnected/);
       expect(texts()).toEqual([]);
       const stranger = await flows.run([
-        { id: 'm', type: 'message', to: { contact: '"019b0000-0000-7000-8000-000000000000"', channel: conversation.channel.id }, content: 'x' },
+        {
+          id: 'm',
+          type: 'message',
+          to: { contact: '"019b0000-0000-7000-8000-000000000000"', channel: conversation.channel.id },
+          content: 'x',
+        },
       ]);
       expect(stranger.reason).toMatch(/^step m: no contact/);
     });
@@ -224,7 +265,13 @@ describe('a journey', () => {
   });
 
   describe('waits for events', () => {
-    const waitFor = (id: string, name: string, more: object = {}) => ({ id, type: 'wait', for: 'event', name, ...more });
+    const waitFor = (id: string, name: string, more: object = {}) => ({
+      id,
+      type: 'wait',
+      for: 'event',
+      name,
+      ...more,
+    });
 
     it('takes the first of that name for which `where` is true; its payload is `event` from then on', async () => {
       const flowId = await flows.published([
@@ -233,7 +280,12 @@ describe('a journey', () => {
       ]);
       const journey = await flows.start(flowId);
       expect(await flows.waiting(journey)).toMatchObject({ waitingFor: 'paid', stepId: 'w', wakeAt: null });
-      for (const [name, amount] of [['paid', 5], ['other', 50], ['paid', 20], ['paid', 30]] as const) {
+      for (const [name, amount] of [
+        ['paid', 5],
+        ['other', 50],
+        ['paid', 20],
+        ['paid', 30],
+      ] as const) {
         await flows.deliver({ journeyId: journey.id, name, payload: { amount } }).catch(() => undefined);
       }
       expect(await flows.ended(journey)).toMatchObject({ reason: '20' });
@@ -291,7 +343,9 @@ describe('a journey', () => {
       await app.make.webhook(source, { messages: batch });
       await app.make.webhook(source, { messages: batch });
       const { events } = await flows.now(journey);
-      expect(events.map(({ name, payload }: Json) => [name, payload.text])).toEqual(texts.map((text) => ['message.received', text]));
+      expect(events.map(({ name, payload }: Json) => [name, payload.text])).toEqual(
+        texts.map((text) => ['message.received', text]),
+      );
     });
 
     it('goes on after its timeout, at onTimeout or at next without an event', async () => {
@@ -351,15 +405,28 @@ describe('a journey', () => {
         { id: 'w', type: 'wait', for: 'event', name: 'go', next: 'e' },
         { id: 'e', type: 'end', status: 'COMPLETED', reason: '{{ event }}' },
       ]);
-      const identifiers = [{ type: 'TEXT', value: 'order-1' }, { type: 'PHONE', value: '+49 (30) 901820' }];
+      const identifiers = [
+        { type: 'TEXT', value: 'order-1' },
+        { type: 'PHONE', value: '+49 (30) 901820' },
+      ];
       const older = await flows.start(flowId, { identifiers });
       const newer = await flows.start(flowId, { identifiers });
-      expect(newer.identifiers).toEqual([{ type: 'PHONE', value: '+4930901820' }, { type: 'TEXT', value: 'order-1' }]);
-      await flows.deliver({ flowId, identifier: { type: 'PHONE', value: '+49 30 90 18 20' }, name: 'go', payload: 'phone' });
+      expect(newer.identifiers).toEqual([
+        { type: 'PHONE', value: '+4930901820' },
+        { type: 'TEXT', value: 'order-1' },
+      ]);
+      await flows.deliver({
+        flowId,
+        identifier: { type: 'PHONE', value: '+49 30 90 18 20' },
+        name: 'go',
+        payload: 'phone',
+      });
       expect(await flows.ended(newer)).toMatchObject({ reason: 'phone' });
       await flows.deliver({ flowId, identifier: { type: 'TEXT', value: 'order-1' }, name: 'go', payload: 'text' });
       expect(await flows.ended(older)).toMatchObject({ reason: 'text' });
-      expect(await codeOf(deliverTo, { flowId, identifier: { type: 'TEXT', value: 'order-1' }, name: 'go' })).toBe('NOT_FOUND');
+      expect(await codeOf(deliverTo, { flowId, identifier: { type: 'TEXT', value: 'order-1' }, name: 'go' })).toBe(
+        'NOT_FOUND',
+      );
       const third = await flows.start(flowId);
       const other = await flows.published([{ id: 'w', type: 'wait', for: 'event', name: 'go' }]);
       const byId = { type: 'JOURNEY_ID', value: third.legacyId };
@@ -413,7 +480,9 @@ describe('a journey', () => {
       await passTime(app, 2 * day);
       await until(async () => (await lanesOf(journey)) === 0);
       expect(await flows.now(journey)).toMatchObject({ status: 'ABORTED', stepId: 'w' });
-      expect(await codeOf(deliverTo, { flowId, identifier: { type: 'TEXT', value: 'x' }, name: 'a' })).toBe('NOT_FOUND');
+      expect(await codeOf(deliverTo, { flowId, identifier: { type: 'TEXT', value: 'x' }, name: 'a' })).toBe(
+        'NOT_FOUND',
+      );
     });
 
     it('while its steps run, and stays so', async () => {
@@ -426,7 +495,9 @@ describe('a journey', () => {
         const journey = await flows.start(flowId, { conversationId: conversation.id });
         const [aborted] = await Promise.all([
           flows.abort(journey.id),
-          ...Array.from({ length: 3 }, () => flows.deliver({ journeyId: journey.id, name: 'go' }).catch(() => undefined)),
+          ...Array.from({ length: 3 }, () =>
+            flows.deliver({ journeyId: journey.id, name: 'go' }).catch(() => undefined),
+          ),
         ]);
         expect(aborted.changed).toBe(true);
         await until(async () => (await lanesOf(journey)) === 0);
@@ -473,18 +544,27 @@ describe('a journey', () => {
     for (let count = 0; count < 4; count += 1) made.push((await flows.start(flowId)).id);
     await flows.abort(made[0]!);
     const list = (args: string) =>
-      flows.ask(`query ($flow: ID!) { journeys(flowId: $flow, ${args}) { nodes { id } pageInfo { endCursor hasNextPage } } }`, {
-        flow: flowId,
-      });
+      flows.ask(
+        `query ($flow: ID!) { journeys(flowId: $flow, ${args}) { nodes { id } pageInfo { endCursor hasNextPage } } }`,
+        {
+          flow: flowId,
+        },
+      );
     const first = await list('first: 2');
     expect(first.nodes.map(({ id }: Json) => id)).toEqual([made[3], made[2]]);
     const rest = await list(`first: 5, after: "${first.pageInfo.endCursor}"`);
     expect(rest.nodes.map(({ id }: Json) => id)).toEqual([made[1], made[0]]);
     expect((await list('status: ABORTED')).nodes).toEqual([{ id: made[0] }]);
-    const node = await flows.ask(`query ($id: ID!) { node(id: $id) { ... on Journey { ${journeyFields} } } }`, { id: made[1] });
+    const node = await flows.ask(`query ($id: ID!) { node(id: $id) { ... on Journey { ${journeyFields} } } }`, {
+      id: made[1],
+    });
     expect(node.status).toBe('ACTIVE');
     const agent = await app.make.user();
-    const { body } = await app.graphql('query ($id: ID!) { node(id: $id) { id } }', { id: made[1] }, { token: agent.token });
+    const { body } = await app.graphql(
+      'query ($id: ID!) { node(id: $id) { id } }',
+      { id: made[1] },
+      { token: agent.token },
+    );
     expect(body.errors[0].extensions.code).toBe('FORBIDDEN');
   });
 

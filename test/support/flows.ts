@@ -12,8 +12,7 @@ export async function flowsOf(app: App) {
   const { token } = await app.make.admin();
   const ask = async (document: string, variables: Record<string, unknown>): Promise<Json> =>
     Object.values(await app.data(document, variables, token))[0];
-  const journeyNow = (id: string) =>
-    ask(`query ($id: ID!) { journey(id: $id) { ${journeyFields} } }`, { id });
+  const journeyNow = (id: string) => ask(`query ($id: ID!) { journey(id: $id) { ${journeyFields} } }`, { id });
   let made = 0;
 
   const flows = {

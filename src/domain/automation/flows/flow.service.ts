@@ -63,7 +63,10 @@ export async function updateFlow(
  *
  * @throws NotFound
  */
-export async function publishFlow(ctx: Ctx, { flowId }: { flowId: string }): Promise<{ flow: Flow; version: FlowVersion }> {
+export async function publishFlow(
+  ctx: Ctx,
+  { flowId }: { flowId: string },
+): Promise<{ flow: Flow; version: FlowVersion }> {
   allow(ctx, 'publishFlow');
   return transaction(ctx, async (tx) => {
     const flow = await lockedFlow(tx, flowId);

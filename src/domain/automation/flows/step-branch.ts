@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { expressionField, type StepKind, stepReference, valueOf } from './steps.service.ts';
+import { expressionField, type StepKind, scriptValue, stepReference } from './steps.service.ts';
 
 const fields = z.strictObject({
   cases: z
@@ -11,7 +11,9 @@ const fields = z.strictObject({
     )
     .min(1)
     .max(50),
-  otherwise: stepReference.optional().describe('Where it goes on when no case is true; without it the journey is over.'),
+  otherwise: stepReference
+    .optional()
+    .describe('Where it goes on when no case is true; without it the journey is over.'),
 });
 
 /** Goes on at the first case that is true. */
@@ -33,7 +35,7 @@ export const branchStep: StepKind<z.infer<typeof fields>> = {
     const outcomes = await run(cases.map(({ when }) => ({ kind: 'expression', source: when })));
     for (const [index, { next }] of cases.entries()) {
       // A case behind the true one is not asked: what is wrong with it is no matter.
-      if (valueOf(outcomes[index], `cases[${index}].when`) === true) return { go: 'to', stepId: next };
+      if (scriptValue(outcomes[index], `cases[${index}].when`) === true) return { go: 'to', stepId: next };
     }
     return { go: 'to', stepId: otherwise };
   },

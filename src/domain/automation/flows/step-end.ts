@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type StepKind, valueOf } from './steps.service.ts';
+import { type StepKind, scriptValue } from './steps.service.ts';
 
 const fields = z.strictObject({
   status: z.enum(['COMPLETED', 'FAILED']).describe('How the journey ends.'),
@@ -20,6 +20,6 @@ export const endStep: StepKind<z.infer<typeof fields>> = {
   async run({ status, reason }, { run }) {
     if (reason === undefined) return { go: 'end', status };
     const [outcome] = await run([{ kind: 'template', source: reason, place: 'text' }]);
-    return { go: 'end', status, reason: String(valueOf(outcome, 'reason')).slice(0, longestReason) };
+    return { go: 'end', status, reason: String(scriptValue(outcome, 'reason')).slice(0, longestReason) };
   },
 };

@@ -1,10 +1,14 @@
 import { z } from 'zod';
 import { DomainError } from '../../errors.ts';
 import { isUuid } from '../../ids.ts';
-import { type ContactPlace, openConversation, placeOfContact } from '../../messaging/conversations/conversation.open.service.ts';
+import {
+  type ContactPlace,
+  openConversation,
+  placeOfContact,
+} from '../../messaging/conversations/conversation.open.service.ts';
 import { sendBotMessage } from '../../messaging/messages/message.send.service.ts';
 import type { Script } from '../expressions/expression.service.ts';
-import { type Effect, expressionField, type StepEnv, StepFailed, type StepKind, valueOf } from './steps.service.ts';
+import { type Effect, expressionField, type StepEnv, StepFailed, type StepKind, scriptValue } from './steps.service.ts';
 
 const fields = z.strictObject({
   to: z
@@ -44,10 +48,14 @@ export const messageStep: StepKind<Fields> = {
     const { to } = step;
     const asked: Script[] = 'contact' in to ? [{ kind: 'expression', source: to.contact }] : [];
     const [rendered, contact] = await env.run([contentScript(step), ...asked]);
-    const content = contentOf(valueOf(rendered, 'content'));
+    const content = contentOf(scriptValue(rendered, 'content'));
     const effect =
       'contact' in to
-        ? await toContact(env, { contactId: contactIdOf(valueOf(contact, 'to.contact')), channelId: to.channel, content })
+        ? await toContact(env, {
+            contactId: contactIdOf(scriptValue(contact, 'to.contact')),
+            channelId: to.channel,
+            content,
+          })
         : toConversation(env, content);
     return { go: 'next', effect };
   },

@@ -1,9 +1,12 @@
 import { z } from 'zod';
-import { expressionField, type StepKind, valueOf } from './steps.service.ts';
+import { expressionField, type StepKind, scriptValue } from './steps.service.ts';
 
 const fields = z.strictObject({
   vars: z
-    .record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, 'must be a name of letters, digits and _'), expressionField)
+    .record(
+      z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, 'must be a name of letters, digits and _'),
+      expressionField,
+    )
     .refine((vars) => Object.keys(vars).length >= 1 && Object.keys(vars).length <= 50, 'must have 1 to 50 names')
     .describe('Expressions by the names under which their values stand in journey.vars.'),
 });
@@ -20,7 +23,7 @@ export const setStep: StepKind<z.infer<typeof fields>> = {
   async run({ vars }, env) {
     const names = Object.keys(vars);
     const outcomes = await env.run(names.map((name) => ({ kind: 'expression', source: vars[name]! })));
-    const values = names.map((name, index) => [name, valueOf(outcomes[index], `vars.${name}`)] as const);
+    const values = names.map((name, index) => [name, scriptValue(outcomes[index], `vars.${name}`)] as const);
     return { go: 'next', vars: Object.fromEntries(values) };
   },
 };

@@ -1,6 +1,6 @@
 import { DateTime, Duration } from 'luxon';
 import { z } from 'zod';
-import { expressionField, type StepKind, StepFailed, stepReference, valueOf } from './steps.service.ts';
+import { expressionField, StepFailed, type StepKind, scriptValue, stepReference } from './steps.service.ts';
 
 const longestMs = 10 * 366 * 86_400_000;
 
@@ -61,16 +61,18 @@ export const waitStep: StepKind<Fields> = {
     return faults;
   },
   async run(step, { now, run }) {
-    const after = (text: string | undefined) => text && DateTime.fromJSDate(now, { zone: 'utc' }).plus(durationOf(text)!);
+    const after = (text: string | undefined) =>
+      text && DateTime.fromJSDate(now, { zone: 'utc' }).plus(durationOf(text)!);
     if (step.for === 'event') {
       const event = { name: step.name!, ...(step.where !== undefined && { where: step.where }) };
       const wakeAt = after(step.timeout);
       const waiting = { event, ...(step.onTimeout !== undefined && { onTimeout: step.onTimeout }) };
       return { go: 'wait', waiting, ...(wakeAt && { wakeAt: wakeAt.toJSDate() }) };
     }
-    if (step.for === 'duration') return { go: 'wait', waiting: {}, wakeAt: (after(step.duration) as DateTime).toJSDate() };
+    if (step.for === 'duration')
+      return { go: 'wait', waiting: {}, wakeAt: (after(step.duration) as DateTime).toJSDate() };
     const [outcome] = await run([{ kind: 'expression', source: step.until! }]);
-    return { go: 'wait', waiting: {}, wakeAt: instantOf(valueOf(outcome, 'until')) };
+    return { go: 'wait', waiting: {}, wakeAt: instantOf(scriptValue(outcome, 'until')) };
   },
 };
 

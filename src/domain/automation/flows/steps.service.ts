@@ -102,7 +102,7 @@ export class StepFailed extends Error {
 }
 
 /** The value of a script. @param what how the step's author calls it, such as `where` @throws StepFailed its fault */
-export function valueOf(outcome: Outcome | undefined, what: string): unknown {
+export function scriptValue(outcome: Outcome | undefined, what: string): unknown {
   if (outcome?.ok) return outcome.value;
   const position = outcome?.fault.position;
   const place = position === undefined ? '' : ` at position ${position}`;

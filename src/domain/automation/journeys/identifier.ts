@@ -18,7 +18,8 @@ const longestValue = 255;
  */
 export async function normalIdentifier({ type, value }: Identifier, path: string): Promise<Identifier> {
   if (type === 'PHONE') return { type, value: await e164(value, path) };
-  if (type === 'JOURNEY_ID' && !isUuid(value)) throw new InvalidInput(path, 'must be the UUID of a journey, in lower case');
+  if (type === 'JOURNEY_ID' && !isUuid(value))
+    throw new InvalidInput(path, 'must be the UUID of a journey, in lower case');
   if (value === '' || value.length > longestValue || !isStorableText(value)) {
     throw new InvalidInput(path, `must be 1 to ${longestValue} characters`);
   }
@@ -30,7 +31,10 @@ async function e164(value: string, path: string): Promise<string> {
   const { parsePhoneNumberFromString } = await import('libphonenumber-js/min');
   const number = value.length <= longestValue ? parsePhoneNumberFromString(value.trim()) : undefined;
   if (!number?.isPossible()) {
-    throw new InvalidInput(path, `must be a phone number with its country, such as +4930123456, got ${JSON.stringify(value.slice(0, 50))}`);
+    throw new InvalidInput(
+      path,
+      `must be a phone number with its country, such as +4930123456, got ${JSON.stringify(value.slice(0, 50))}`,
+    );
   }
   return number.number;
 }

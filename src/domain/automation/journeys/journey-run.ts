@@ -1,7 +1,15 @@
 import type { Ctx } from '../../context.ts';
 import { oversizedJson } from '../../text.ts';
 import { runScripts, type Script } from '../expressions/expression.service.ts';
-import { type Effect, type Step, type StepEnv, StepFailed, type StepResult, stepKindOf, valueOf } from '../flows/steps.service.ts';
+import {
+  type Effect,
+  type Step,
+  type StepEnv,
+  StepFailed,
+  type StepResult,
+  scriptValue,
+  stepKindOf,
+} from '../flows/steps.service.ts';
 import { type JourneyState, mostEvents, type PendingEvent } from './journey-rows.ts';
 
 /** Steps without a wait between them; a loop that has run so many fails. */
@@ -42,16 +50,15 @@ class SliceRun {
   readonly #ctx: Ctx;
   readonly #state: JourneyState;
   readonly #byId: Map<string, Step>;
+  readonly #endsAt = performance.now() + sliceMs;
   #course: Course;
   #events: PendingEvent[];
   #consumedUpTo = 0;
   #ended: Slice['ended'];
   #effect: Effect | undefined;
   #before: Slice['withoutEffect'];
-  /** All events that were read have been looked at, and there may be more. */
+  /** There may be more events than were looked at. */
   #readsAgain = false;
-  /** The present wait was there before this slice. */
-  #lasted: boolean;
 
   constructor(ctx: Ctx, state: JourneyState) {
     this.#ctx = ctx;
@@ -60,14 +67,12 @@ class SliceRun {
     const { stepId, waiting, wakeAt, vars, event, steps, stepsRun, lookedAt } = state;
     this.#course = { stepId, waiting, wakeAt, vars, event, steps, stepsRun, lookedAt };
     this.#events = state.events;
-    this.#lasted = waiting !== null;
   }
 
   async run(): Promise<Slice> {
-    const endsAt = performance.now() + sliceMs;
     let isWaiting = false;
     for (let count = 0; count < sliceSteps && !this.#ended && !this.#effect && !isWaiting; count += 1) {
-      if (performance.now() > endsAt) break;
+      if (performance.now() > this.#endsAt) break;
       isWaiting = await this.#guarded(() => (this.#course.waiting ? this.#lookAtEvents() : this.#step()));
     }
     const goesOn = !this.#ended && (!isWaiting || this.#readsAgain);
@@ -124,10 +129,15 @@ class SliceRun {
       case 'end':
         this.#ended = { status: result.status, reason: result.reason ?? null };
         return false;
-      case 'wait':
+      case 'wait': {
+        const { waiting, wakeAt = null } = result;
+        const isOver = !waiting.event && wakeAt !== null && wakeAt <= this.#state.now;
+        // No wait at all: a loop over an instant that is past must come to its end.
+        if (isOver) this.#endWait(this.#state.nextEvent - 1, this.#course.event, waiting.onTimeout ?? step.next);
         // What came since the wait before ended is heard; what is older has been consumed with that.
-        this.#course = { ...this.#course, waiting: result.waiting, wakeAt: result.wakeAt ?? null, lookedAt: 0 };
+        else this.#course = { ...this.#course, waiting, wakeAt, lookedAt: 0 };
         return false;
+      }
     }
   }
 
@@ -143,6 +153,10 @@ class SliceRun {
     if (event) {
       for (const pending of this.#events) {
         if (pending.seq <= this.#course.lookedAt) continue;
+        if (performance.now() > this.#endsAt) {
+          this.#readsAgain = true;
+          return true;
+        }
         if (await this.#isMeant(event, pending)) {
           this.#course.stepsRun = 0;
           this.#endWait(pending.seq, pending.payload, this.#byId.get(this.#course.stepId)?.next);
@@ -157,8 +171,7 @@ class SliceRun {
       }
     }
     if (wakeAt === null || wakeAt > this.#state.now) return true;
-    // Only a wait that lasted ends a series of steps: a loop over an instant that is past must come to its end.
-    if (this.#lasted) this.#course.stepsRun = 0;
+    this.#course.stepsRun = 0;
     const { onTimeout } = waiting!;
     const kept = event ? null : this.#course.event;
     this.#endWait(this.#state.nextEvent - 1, kept, onTimeout ?? this.#byId.get(this.#course.stepId)?.next);
@@ -169,11 +182,10 @@ class SliceRun {
     if (pending.name !== name) return false;
     if (where === undefined) return true;
     const [outcome] = await this.#env(pending.payload).run([{ kind: 'expression', source: where }]);
-    return valueOf(outcome, 'where') === true;
+    return scriptValue(outcome, 'where') === true;
   }
 
   #endWait(consumedUpTo: number, event: unknown, next: string | undefined): void {
-    this.#lasted = false;
     this.#consumedUpTo = Math.max(this.#consumedUpTo, consumedUpTo);
     this.#events = this.#events.filter(({ seq }) => seq > this.#consumedUpTo);
     this.#course = { ...this.#course, waiting: null, wakeAt: null, lookedAt: 0, event };

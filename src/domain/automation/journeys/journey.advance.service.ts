@@ -111,8 +111,5 @@ async function moveJourney(tx: Tx, state: JourneyState, { course, ended, effect 
 
 /** An ended journey is matched no more. */
 export async function voidIdentifiers(tx: Tx, journeyId: string): Promise<void> {
-  await rows(
-    tx.em,
-    sql`update journey_identifier set active = false where journey_id = ${journeyId}::uuid and active`,
-  );
+  await rows(tx.em, sql`update journey_identifier set active = false where journey_id = ${journeyId}::uuid and active`);
 }

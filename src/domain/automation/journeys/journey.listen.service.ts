@@ -14,7 +14,14 @@ export const messageReceived = 'message.received';
  */
 export const hearMessages: MessageListener = (received) => {
   const payloads = received.map(({ messageId, conversationId, contactId, content, sentAt }) =>
-    JSON.stringify({ messageId, conversationId, contactId, text: textOf(content), content, sentAt: sentAt.toISOString() }),
+    JSON.stringify({
+      messageId,
+      conversationId,
+      contactId,
+      text: textOf(content),
+      content,
+      sentAt: sentAt.toISOString(),
+    }),
   );
   return sql`
     with received as (

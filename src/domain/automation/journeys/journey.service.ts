@@ -48,10 +48,14 @@ async function checked({ start, identifiers }: NewJourney): Promise<Identifier[]
   const unfit = unfitObject(start);
   if (unfit) faults.push({ path: 'start', message: unfit });
   const given = identifiers ?? [];
-  if (given.length > mostIdentifiers) faults.push({ path: 'identifiers', message: `must be at most ${mostIdentifiers}` });
+  if (given.length > mostIdentifiers)
+    faults.push({ path: 'identifiers', message: `must be at most ${mostIdentifiers}` });
   for (const [index, { type }] of given.entries()) {
     if (type === 'JOURNEY_ID') {
-      faults.push({ path: `identifiers[${index}].type`, message: 'a journey has its own id already: give TEXT or PHONE' });
+      faults.push({
+        path: `identifiers[${index}].type`,
+        message: 'a journey has its own id already: give TEXT or PHONE',
+      });
     }
   }
   if (faults.length > 0) throw new InvalidInput(faults);
@@ -72,7 +76,8 @@ async function begin(tx: Tx, input: NewJourney, identifiers: readonly Identifier
     if (!(await changeListeners(tx, conversationId, 1))) throw new NotFound('conversation', conversationId);
   }
   const contactId = input.contactId ?? null;
-  const found = contactId === null || (await rows(tx.em, sql`select 1 from contact where id = ${contactId}::uuid`)).length > 0;
+  const found =
+    contactId === null || (await rows(tx.em, sql`select 1 from contact where id = ${contactId}::uuid`)).length > 0;
   if (!found) throw new NotFound('contact', contactId!);
   const id = newId();
   const made = await rows(
@@ -85,7 +90,9 @@ async function begin(tx: Tx, input: NewJourney, identifiers: readonly Identifier
   );
   if (made.length === 0) {
     const known = await rows(tx.em, sql`select 1 from flow where id = ${flowId}::uuid`);
-    throw known.length > 0 ? new Conflict('this flow is not published: publish it first') : new NotFound('flow', flowId);
+    throw known.length > 0
+      ? new Conflict('this flow is not published: publish it first')
+      : new NotFound('flow', flowId);
   }
   if (identifiers.length > 0) {
     await rows(
@@ -166,17 +173,19 @@ async function addEvent(
   journeyId: string,
   { name, payload, dedupeKey }: Omit<NewJourneyEvent, 'match'>,
 ): Promise<void> {
-  const [row] = await rows<{ flow_id: string; next_event: number; waiting: number; known: boolean }>(
+  const [locked] = await rows<{ flow_id: string }>(
     tx.em,
-    sql`select flow_id::text, next_event,
-          (select count(*)::int from journey_event where journey_id = j.id and consumed_at is null) waiting,
-          exists (select 1 from journey_event where journey_id = j.id and dedupe_key = ${dedupeKey ?? null}) known
-        from (select id, flow_id, next_event from journey where id = ${journeyId}::uuid and status = 'ACTIVE'
-          for no key update) j`,
+    sql`select flow_id::text from journey where id = ${journeyId}::uuid and status = 'ACTIVE' for no key update`,
   );
-  if (!row) throw new Conflict('this journey has ended');
-  if (row.known) return;
-  if (row.waiting >= mostUnconsumed) throw new Conflict(`${mostUnconsumed} events wait for this journey already`);
+  if (!locked) throw new Conflict('this journey has ended');
+  // A statement of its own: it sees what was committed while the lock was waited for.
+  const [row] = await rows<{ waiting: number; known: boolean }>(
+    tx.em,
+    sql`select (select count(*)::int from journey_event where journey_id = ${journeyId}::uuid and consumed_at is null) waiting,
+          exists (select 1 from journey_event where journey_id = ${journeyId}::uuid and dedupe_key = ${dedupeKey ?? null}) known`,
+  );
+  if (row!.known) return;
+  if (row!.waiting >= mostUnconsumed) throw new Conflict(`${mostUnconsumed} events wait for this journey already`);
   await rows(
     tx.em,
     sql`with numbered as (
@@ -184,7 +193,7 @@ async function addEvent(
         insert into journey_event (journey_id, seq, name, payload, dedupe_key)
         select ${journeyId}::uuid, seq, ${name}, ${JSON.stringify(payload ?? null)}::jsonb, ${dedupeKey ?? null} from numbered`,
   );
-  await wakeLanes(tx, [{ kind: journeyLane, id: journeyId, group: row.flow_id }]);
+  await wakeLanes(tx, [{ kind: journeyLane, id: journeyId, group: locked.flow_id }]);
 }
 
 /** Ends a journey that runs; one that has ended stays as it is. Its timers are void. @throws NotFound */

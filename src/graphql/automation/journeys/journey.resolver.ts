@@ -63,8 +63,7 @@ liveFields.set('journeyProgress', {
     const id = journeyOf(args.id);
     if (!(await findJourney(ctx, id))) throw new NotFound('journey', id);
   },
-  wants: async (_, event, args) =>
-    event.kind === 'journey.updated' && event.payload.journeyId === journeyOf(args.id),
+  wants: async (_, event, args) => event.kind === 'journey.updated' && event.payload.journeyId === journeyOf(args.id),
 });
 
 @ObjectType({ implements: EventType, description: 'A journey moved: another step, a wait, or its end.' })
@@ -75,7 +74,9 @@ const JourneyStreamEvent = createUnionType({
   description: 'The progress of one journey.',
   types: () => [JourneyProgressEvent, ResetEvent] as const,
 });
-tellMembers<LivePayload>('JourneyStreamEvent', ({ kind }) => (kind === 'reset' ? 'ResetEvent' : 'JourneyProgressEvent'));
+tellMembers<LivePayload>('JourneyStreamEvent', ({ kind }) =>
+  kind === 'reset' ? 'ResetEvent' : 'JourneyProgressEvent',
+);
 
 @Resolver(() => JourneyType)
 export class JourneyResolver {
@@ -116,10 +117,7 @@ export class JourneyResolver {
   }
 
   @Mutation(() => AbortJourneyPayload, { description: 'Ends a journey that runs; its timers are void. NOT_FOUND.' })
-  abortJourney(
-    @Ctx() ctx: GraphCtx,
-    @Arg('input', () => AbortJourneyInput) { journeyId, reason }: AbortJourneyInput,
-  ) {
+  abortJourney(@Ctx() ctx: GraphCtx, @Arg('input', () => AbortJourneyInput) { journeyId, reason }: AbortJourneyInput) {
     return abortJourney(ctx, { journeyId: uuidOf('Journey', journeyId, 'journeyId'), reason });
   }
 
@@ -172,7 +170,8 @@ export class JourneyResolver {
 
   @FieldResolver(() => String, {
     nullable: true,
-    description: 'The address of its page, which shows its conversation to whoever has it; null without a conversation.',
+    description:
+      'The address of its page, which shows its conversation to whoever has it; null without a conversation.',
   })
   link(@Ctx() ctx: GraphCtx, @Root() journey: Journey) {
     return journeyLink(ctx, journey);

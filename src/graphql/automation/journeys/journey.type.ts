@@ -173,7 +173,10 @@ export class StartJourneyInput {
   identifiers?: JourneyIdentifierInput[];
 }
 
-@InputType({ description: 'An event, and the journey that is told: by its id, or the newest active one of a flow with an identifier.' })
+@InputType({
+  description:
+    'An event, and the journey that is told: by its id, or the newest active one of a flow with an identifier.',
+})
 export class DeliverJourneyEventInput {
   @Field(() => ID, { nullable: true, description: 'Its id; either this or flowId and identifier.' })
   journeyId?: string;

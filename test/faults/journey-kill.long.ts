@@ -1,0 +1,3 @@
+import { describeKills } from './journey-kill-run.ts';
+
+describeKills({ in: 1 });
