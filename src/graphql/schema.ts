@@ -11,6 +11,8 @@ import {
 } from 'graphql';
 import { buildSchema, type PubSub } from 'type-graphql';
 import { actionOf, allow } from '../domain/access.ts';
+import { ApiKeyGroupResolver, ApiKeyResolver } from './accounts/api-keys/api-key.resolver.ts';
+import { SecretResolver } from './accounts/secrets/secret.resolver.ts';
 import { UserResolver } from './accounts/users/user.resolver.ts';
 import { UserAdminResolver } from './accounts/users/user-admin.resolver.ts';
 import { ExpressionResolver } from './automation/expressions/expression.resolver.ts';
@@ -72,6 +74,9 @@ export async function buildParleySchema(): Promise<GraphQLSchema> {
       ConversationEventResolver,
       ChannelEventResolver,
       TagEventResolver,
+      ApiKeyResolver,
+      ApiKeyGroupResolver,
+      SecretResolver,
       ExpressionResolver,
       FlowResolver,
       JourneyResolver,

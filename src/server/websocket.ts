@@ -179,15 +179,16 @@ class GraphSockets implements Sockets {
   async #connect(connection: Connection, authorization: unknown): Promise<boolean> {
     if (typeof authorization !== 'string' || authorization === '') return false;
     try {
-      connection.identify(await authenticate(this.#core, authorization), authorization);
+      connection.identify(await authenticate(this.#core, authorization, connection.address), authorization);
     } catch (error) {
-      if (toDomainError(error).code === 'UNAUTHENTICATED') return false;
+      if (['UNAUTHENTICATED', 'FORBIDDEN'].includes(toDomainError(error).code)) return false;
       this.#core.log.warn({ requestId: connection.nextRequestId(), err: error }, 'a socket could not be let in');
       connection.close(1013, 'try again later');
       return false;
     }
     const { principal } = connection;
-    if (principal.kind === 'anonymous') return false;
+    // Keys open routes of their own, and nothing here.
+    if (principal.kind === 'anonymous' || principal.kind === 'apiKey') return false;
     if (principal.kind !== 'user' || !connection.isOpen) return true;
     if (principal.tokenVersion < (this.#revoked.get(principal.userId) ?? 0)) return false;
     connection.closeAt(principal.expiresAt.getTime() - this.#core.now().getTime());
@@ -214,7 +215,7 @@ class GraphSockets implements Sockets {
   // A socket lives longer than what its token was checked against: a source may be deleted or rotated, a role change.
   async #principalNow(connection: Connection): Promise<Principal> {
     try {
-      return await authenticate(this.#core, connection.authorization);
+      return await authenticate(this.#core, connection.authorization, connection.address);
     } catch (error) {
       if (toDomainError(error).code === 'UNAUTHENTICATED') connection.close(4401, 'Unauthorized');
       throw error;
@@ -277,7 +278,7 @@ class GraphSockets implements Sockets {
       // Closed meanwhile, perhaps with the whole server: nobody is left to look for.
       if (!connection.isOpen || connection.authorization === undefined) return;
       try {
-        await authenticate(this.#core, connection.authorization);
+        await authenticate(this.#core, connection.authorization, connection.address);
       } catch (error) {
         if (toDomainError(error).code === 'UNAUTHENTICATED') {
           connection.close(4401, 'Unauthorized');

@@ -1,3 +1,3 @@
 import { describeKills } from './journey-kill-run.ts';
 
-describeKills({ in: 5 });
+describeKills({ in: 10 });
