@@ -30,7 +30,9 @@ it('parley doctor finds wrong totals and places, and mends them when told to', a
   const [first, second] = [await app.make.conversation(), await app.make.conversation()];
   expect(await doctor(app.database.url)).toMatchObject({
     code: 0,
-    out: expect.stringMatching(/^ok {6}migrations\nok {6}totals\nok {6}the order of the inbox\n$/),
+    out: expect.stringMatching(
+      /^ok {6}migrations\nok {6}totals\nok {6}the order of the inbox\nok {6}journeys that listen to conversations\n$/,
+    ),
   });
 
   const client = new pg.Client({ connectionString: app.database.url });

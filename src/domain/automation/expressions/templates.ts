@@ -28,6 +28,7 @@ function engine(outputEscape?: 'escape' | ((value: unknown) => string)): Liquid 
     renderLimit: 200,
     memoryLimit: 1e6,
     fs: noFiles,
+    relativeReference: false,
     ...(outputEscape !== undefined && { outputEscape }),
   });
   for (const tag of withoutFiles) delete liquid.tags[tag];
