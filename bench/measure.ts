@@ -12,6 +12,7 @@ import {
 import type { LoadResult, Style, Target } from './driver/protocol.ts';
 import type { Driver, OnPhase } from './driver-client.ts';
 import type { LaneFigures, Row } from './figures.ts';
+import { prepareJourneys } from './journey-load.ts';
 import { databasePrefix, type Template } from './load-data.ts';
 import { fanInFlight, type Lane, type Operation, pageSize, yardstickConnections } from './operations.ts';
 import type { Options, Size } from './options.ts';
@@ -205,6 +206,10 @@ async function setUp(bench: Bench, operation: Operation, { stops, faults }: Prog
       faults.push(...(await sameAnswers(contestant, gateway, { ...credentials, matches: template.data.matches })));
   }
   for (const style of operation.styles) add(style, gateway, style, gatewayDatabase);
+  if (operation.kind === 'journey') {
+    const run = await prepareJourneys(gateway, server.url(gatewayDatabase), credentials);
+    turns.push({ lane: 'rest', contestant: gateway, style: 'rest', database: gatewayDatabase, run });
+  }
   turns.push(...(await ceilings(bench, operation, () => databaseOf('ceiling'))));
   return turns;
 }
@@ -228,13 +233,15 @@ function loadOf(
     return { task: 'fan' as const, ...slice, subscribers, rate, inFlight: fanInFlight };
   }
   const { conversations, unread, matches } = bench.template.data;
-  const { kind, connections, batch, filter } = operation;
+  const single = { kind: 'ingest', batch: 1, filter: undefined } as const;
+  const { kind, batch, filter } = operation.kind === 'journey' ? single : operation;
+  const { connections } = operation;
   const totals = { conversations: conversations + 1, unread, matches };
   return { task: 'closed' as const, ...slice, kind, connections, batch, pageSize, filter, totals };
 }
 
 async function ceilings(bench: Bench, operation: Operation, database: () => Promise<string>): Promise<Turn[]> {
-  if (operation.kind === 'fan' || operation.kind === 'send') return [];
+  if (operation.kind === 'fan' || operation.kind === 'send' || operation.kind === 'journey') return [];
   const { sourceId, conversations } = bench.template.data;
   const turns: Turn[] = [];
   if (bench.hasPgbench) {

@@ -33,7 +33,13 @@ export interface FanOperation extends Common {
   rate: number | undefined;
 }
 
-export type Operation = ClosedOperation | FanOperation;
+/** The yardstick stores single messages meanwhile: a step of a journey against an insert. */
+export interface JourneyOperation extends Common {
+  kind: 'journey';
+  connections: number;
+}
+
+export type Operation = ClosedOperation | FanOperation | JourneyOperation;
 
 export const pageSize = 20;
 /** Database connections of the yardstick and of pgbench. */
@@ -65,6 +71,15 @@ export const operations: Operation[] = [
     connections: 16,
     batch: 1,
     copies: false,
+  },
+  {
+    name: 'journey',
+    kind: 'journey',
+    unit: 'step',
+    writes: true,
+    styles: [],
+    coalesced: false,
+    connections: 16,
   },
   fan('fan:100@50', 100, 50),
   fan('fan:1000@20', 1_000, 20),
