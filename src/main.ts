@@ -10,9 +10,6 @@ import { startEmbedded } from './database/embedded.ts';
 import { DatabaseIsNewer, migrateUp, migrationStatus } from './database/migrate.ts';
 import { openDatabase } from './database/open.ts';
 import { openWakeups } from './database/wakeups.ts';
-import { ApiKey, ApiKeyGroup } from './domain/accounts/api-keys/api-key.entity.ts';
-import { keyPrefixes, verifyApiKey } from './domain/accounts/api-keys/api-key.service.ts';
-import { Secret } from './domain/accounts/secrets/secret.entity.ts';
 import { passwordQueue } from './domain/accounts/users/password.ts';
 import { UserAccount } from './domain/accounts/users/user.entity.ts';
 import {
@@ -20,7 +17,7 @@ import {
   type NewUser,
   verifyUserToken,
 } from './domain/accounts/users/user.service.ts';
-import { registerKeyKind, registerTokenKind } from './domain/authentication.ts';
+import { registerTokenKind } from './domain/authentication.ts';
 import { stopScripts } from './domain/automation/expressions/expression.service.ts';
 import { Flow } from './domain/automation/flows/flow.entity.ts';
 import { branchStep } from './domain/automation/flows/step-branch.ts';
@@ -78,15 +75,11 @@ const entities = [
   Tag,
   MessageTemplate,
   DeliveryAttempt,
-  ApiKey,
-  ApiKeyGroup,
-  Secret,
   Flow,
 ];
 
 registerTokenKind('user', verifyUserToken);
 registerTokenKind('source', verifySourceToken);
-for (const prefix of Object.values(keyPrefixes)) registerKeyKind(prefix, verifyApiKey);
 registerLaneKind(conversationLane, deliverConversation);
 registerLaneKind(retentionLane.kind, retentionKind);
 registerLaneKind(journeyLane, advanceJourney);

@@ -2,7 +2,7 @@ import type { Ctx, Principal } from './context.ts';
 import { Forbidden, Unauthenticated } from './errors.ts';
 
 /** Who comes, as the table of rights names them. */
-export type Audience = 'anonymous' | 'AGENT' | 'ADMIN' | 'source' | 'apiKey';
+export type Audience = 'anonymous' | 'AGENT' | 'ADMIN' | 'source';
 
 const everybody: Audience[] = ['anonymous', 'AGENT', 'ADMIN', 'source'];
 const people: Audience[] = ['AGENT', 'ADMIN'];
@@ -76,18 +76,6 @@ export const rights = {
   deleteSource: ['ADMIN'],
   rotateSourceToken: ['ADMIN'],
   openOutbound: ['ADMIN'],
-  apiKeys: ['ADMIN'],
-  apiKeyGroups: ['ADMIN'],
-  createApiKey: ['ADMIN'],
-  updateApiKey: ['ADMIN'],
-  revokeApiKey: ['ADMIN'],
-  createApiKeyGroup: ['ADMIN'],
-  updateApiKeyGroup: ['ADMIN'],
-  deleteApiKeyGroup: ['ADMIN'],
-  secrets: ['ADMIN'],
-  createSecret: ['ADMIN'],
-  updateSecret: ['ADMIN'],
-  deleteSecret: ['ADMIN'],
   runExpression: ['ADMIN'],
   previewTemplate: ['ADMIN'],
   flows: ['ADMIN'],

@@ -12,14 +12,6 @@ export type Principal =
   | { kind: 'anonymous' }
   | { kind: 'user'; userId: string; role: Role; tokenVersion: number; expiresAt: Date }
   | { kind: 'source'; sourceId: string; sourceName: string }
-  /** A program with a key; `variables` are its holder's, as whoever made the key wrote them. */
-  | {
-      kind: 'apiKey';
-      keyId: string;
-      keyKind: 'SECRET' | 'PUBLIC' | 'ENDPOINT';
-      role: 'SUPPORT' | 'EDITOR' | 'ADMIN';
-      variables: Record<string, unknown>;
-    }
   /** Our own background work. */
   | { kind: 'system' };
 

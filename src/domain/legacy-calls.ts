@@ -69,7 +69,6 @@ export function startLegacyCalls(core: Pick<Core, 'log' | 'now' | 'sql'>): Legac
 
 function callerOf(principal: Principal): string {
   if (principal.kind === 'user') return `user ${principal.userId}`;
-  if (principal.kind === 'apiKey') return `key ${principal.keyId}`;
   return principal.kind === 'source' ? `source ${principal.sourceName}` : 'anonymous';
 }
 

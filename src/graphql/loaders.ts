@@ -1,9 +1,4 @@
 import DataLoader from 'dataloader';
-import type { ApiKey, ApiKeyGroup } from '../domain/accounts/api-keys/api-key.entity.ts';
-import { findApiKeys } from '../domain/accounts/api-keys/api-key.service.ts';
-import { findApiKeyGroups } from '../domain/accounts/api-keys/api-key-group.service.ts';
-import type { Secret } from '../domain/accounts/secrets/secret.entity.ts';
-import { findSecrets } from '../domain/accounts/secrets/secret.service.ts';
 import type { UserAccount } from '../domain/accounts/users/user.entity.ts';
 import { findUsers } from '../domain/accounts/users/user.service.ts';
 import type { Flow } from '../domain/automation/flows/flow.entity.ts';
@@ -49,9 +44,6 @@ export interface Loaders {
   message: DataLoader<string, Message | null>;
   tag: DataLoader<string, Tag | null>;
   template: DataLoader<string, MessageTemplate | null>;
-  apiKey: DataLoader<string, ApiKey | null>;
-  apiKeyGroup: DataLoader<string, ApiKeyGroup | null>;
-  secret: DataLoader<string, Secret | null>;
   flow: DataLoader<string, Flow | null>;
   journey: DataLoader<string, Journey | null>;
   /** What came with a list is not read again. */
@@ -122,15 +114,6 @@ export function createLoaders(ctx: Ctx): Loaders {
     },
     get template() {
       return loader('template', findTemplates);
-    },
-    get apiKey() {
-      return loader('API key', findApiKeys);
-    },
-    get apiKeyGroup() {
-      return loader('API key group', findApiKeyGroups);
-    },
-    get secret() {
-      return loader('secret', findSecrets);
     },
     get flow() {
       return loader('flow', findFlows);

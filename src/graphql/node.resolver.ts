@@ -24,9 +24,6 @@ const loaded = {
   Message: 'message',
   Tag: 'tag',
   MessageTemplate: 'template',
-  ApiKey: 'apiKey',
-  ApiKeyGroup: 'apiKeyGroup',
-  Secret: 'secret',
   Flow: 'flow',
   Journey: 'journey',
 } as const;

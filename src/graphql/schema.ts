@@ -11,8 +11,6 @@ import {
 } from 'graphql';
 import { buildSchema, type PubSub } from 'type-graphql';
 import { actionOf, allow } from '../domain/access.ts';
-import { ApiKeyGroupResolver, ApiKeyResolver } from './accounts/api-keys/api-key.resolver.ts';
-import { SecretResolver } from './accounts/secrets/secret.resolver.ts';
 import { UserResolver } from './accounts/users/user.resolver.ts';
 import { UserAdminResolver } from './accounts/users/user-admin.resolver.ts';
 import { ExpressionResolver } from './automation/expressions/expression.resolver.ts';
@@ -74,9 +72,6 @@ export async function buildParleySchema(): Promise<GraphQLSchema> {
       ConversationEventResolver,
       ChannelEventResolver,
       TagEventResolver,
-      ApiKeyResolver,
-      ApiKeyGroupResolver,
-      SecretResolver,
       ExpressionResolver,
       FlowResolver,
       JourneyResolver,

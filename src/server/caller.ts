@@ -33,5 +33,5 @@ export async function principalOf(core: Core, message: IncomingMessage): Promise
     if (message.rawHeaders[index]!.toLowerCase() === 'authorization') count += 1;
   }
   if (count > 1) throw new Unauthenticated('one Authorization header is enough');
-  return authenticate(core, authorization, addressOf(message, core.settings.trustProxy));
+  return authenticate(core, authorization);
 }

@@ -179,16 +179,15 @@ class GraphSockets implements Sockets {
   async #connect(connection: Connection, authorization: unknown): Promise<boolean> {
     if (typeof authorization !== 'string' || authorization === '') return false;
     try {
-      connection.identify(await authenticate(this.#core, authorization, connection.address), authorization);
+      connection.identify(await authenticate(this.#core, authorization), authorization);
     } catch (error) {
-      if (['UNAUTHENTICATED', 'FORBIDDEN'].includes(toDomainError(error).code)) return false;
+      if (toDomainError(error).code === 'UNAUTHENTICATED') return false;
       this.#core.log.warn({ requestId: connection.nextRequestId(), err: error }, 'a socket could not be let in');
       connection.close(1013, 'try again later');
       return false;
     }
     const { principal } = connection;
-    // Keys open routes of their own, and nothing here.
-    if (principal.kind === 'anonymous' || principal.kind === 'apiKey') return false;
+    if (principal.kind === 'anonymous') return false;
     if (principal.kind !== 'user' || !connection.isOpen) return true;
     if (principal.tokenVersion < (this.#revoked.get(principal.userId) ?? 0)) return false;
     connection.closeAt(principal.expiresAt.getTime() - this.#core.now().getTime());
@@ -215,7 +214,7 @@ class GraphSockets implements Sockets {
   // A socket lives longer than what its token was checked against: a source may be deleted or rotated, a role change.
   async #principalNow(connection: Connection): Promise<Principal> {
     try {
-      return await authenticate(this.#core, connection.authorization, connection.address);
+      return await authenticate(this.#core, connection.authorization);
     } catch (error) {
       if (toDomainError(error).code === 'UNAUTHENTICATED') connection.close(4401, 'Unauthorized');
       throw error;
@@ -278,7 +277,7 @@ class GraphSockets implements Sockets {
       // Closed meanwhile, perhaps with the whole server: nobody is left to look for.
       if (!connection.isOpen || connection.authorization === undefined) return;
       try {
-        await authenticate(this.#core, connection.authorization, connection.address);
+        await authenticate(this.#core, connection.authorization);
       } catch (error) {
         if (toDomainError(error).code === 'UNAUTHENTICATED') {
           connection.close(4401, 'Unauthorized');

@@ -1,3 +1,3 @@
 import { describeKills } from './journey-kill-run.ts';
 
-describeKills({ in: 10 });
+describeKills({ in: 5 });

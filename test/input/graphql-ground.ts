@@ -24,7 +24,7 @@ const codes = new Set([
   'GRAPHQL_VALIDATION_FAILED',
 ]);
 
-type Tokens = Record<Exclude<Audience, 'AGENT' | 'apiKey'>, string | undefined>;
+type Tokens = Record<Exclude<Audience, 'AGENT'>, string | undefined>;
 
 /** A Parley with one of everything, and every place of its schema where a value comes in. */
 export class GraphGround {

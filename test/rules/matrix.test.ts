@@ -9,7 +9,7 @@ import { GraphSocket, openSocket } from '../support/graph-socket.ts';
 import { fieldsOf, restRows, rootFieldOf, sampleBody } from '../support/rest-rows.ts';
 import { type RootField, rootFieldsOf } from '../support/root-fields.ts';
 
-const callers = ['anonymous', 'AGENT', 'ADMIN', 'source', 'apiKey'] as const;
+const callers = ['anonymous', 'AGENT', 'ADMIN', 'source'] as const;
 type Caller = (typeof callers)[number];
 
 const signingIn: Caller[] = ['anonymous', 'AGENT', 'ADMIN'];
@@ -94,19 +94,6 @@ const matrix: Record<string, Caller[]> = {
   deleteSource: admin,
   rotateSourceToken: admin,
   openOutbound: admin,
-  // API keys, key groups, secrets
-  apiKeys: admin,
-  apiKeyGroups: admin,
-  createApiKey: admin,
-  updateApiKey: admin,
-  revokeApiKey: admin,
-  createApiKeyGroup: admin,
-  updateApiKeyGroup: admin,
-  deleteApiKeyGroup: admin,
-  secrets: admin,
-  createSecret: admin,
-  updateSecret: admin,
-  deleteSecret: admin,
   // flows, journeys, subscriptions on journeys
   runExpression: admin,
   previewTemplate: admin,
@@ -139,7 +126,7 @@ const matrix: Record<string, Caller[]> = {
   // the server's own: the metrics for who is not on the machine itself, the detail of the health
   '/metrics': admin,
   '/health/ready detail': admin,
-  __typename: ['anonymous', 'AGENT', 'ADMIN', 'source'],
+  __typename: [...callers],
 };
 
 /** Fields of a source that everybody may see who may see the source. */
@@ -170,7 +157,6 @@ describe('the matrix of rights', () => {
       AGENT: agent.token,
       ADMIN: (await app.make.admin()).token,
       source: ownSource.token,
-      apiKey: (await app.make.apiKey()).key,
     };
     needed = { logIn: { input: logIn }, disconnectSourceChannel: { input: { channelId } } };
     rootFields = rootFieldsOf(schema).map((field) => ({ ...field, variables: needed[field.name] ?? field.variables }));
@@ -295,7 +281,7 @@ describe('the matrix of rights', () => {
       for (const { path, method, audience } of serverRoutes) {
         if (method === 'WEBSOCKET') {
           const socket = new GraphSocket(app.wsUrl);
-          const isOpen = audience === 'everyone' || !['anonymous', 'apiKey'].includes(caller);
+          const isOpen = audience === 'everyone' || caller !== 'anonymous';
           expect([path, await socket.init(authorization)]).toEqual([path, isOpen ? undefined : 4403]);
           socket.close();
           continue;

@@ -159,7 +159,7 @@ function clientOf({ url, core }: Parley) {
     };
   }
 
-  return { url, wsUrl, rest, post, graphql, data, subscribe, make: factories(core, rest, graphql) };
+  return { url, wsUrl, rest, post, graphql, data, subscribe, make: factories(core, rest) };
 }
 
 function parsed(text: string): Json {
@@ -184,9 +184,7 @@ export interface MadeSource {
   signingSecret: string;
 }
 
-type Graphql = (query: string, variables?: unknown, caller?: Caller) => Promise<RestResult>;
-
-function factories(core: Core, rest: Rest, graphql: Graphql) {
+function factories(core: Core, rest: Rest) {
   let admin: Promise<{ id: string; token: string }> | undefined;
 
   async function expectStatus(answer: Promise<RestResult>, status: number): Promise<Json> {
@@ -212,19 +210,6 @@ function factories(core: Core, rest: Rest, graphql: Graphql) {
     admin() {
       admin ??= make.user({ role: 'ADMIN' });
       return admin;
-    },
-
-    /** An API key, from anywhere and for ever unless said otherwise. */
-    async apiKey(more: Record<string, unknown> = {}): Promise<{ id: string; key: string }> {
-      const { token } = await make.admin();
-      const { body } = await graphql(
-        'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { key apiKey { id } } }',
-        { input: { name: `key ${unique()}`, kind: 'SECRET', ...more } },
-        { token },
-      );
-      if (body.errors) throw new Error(JSON.stringify(body.errors));
-      const { key, apiKey } = body.data.createApiKey;
-      return { id: apiKey.id, key };
     },
 
     async source({
