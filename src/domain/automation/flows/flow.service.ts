@@ -29,7 +29,7 @@ export async function createFlow(ctx: Ctx, { name, definition }: NewFlow): Promi
   checkName(name);
   const draft = await checkedDefinition(definition, 'definition');
   return transaction(ctx, async (tx) => {
-    await rows(tx.em, sql`select pg_advisory_xact_lock(10, 0)`);
+    await rows(tx.em, sql`select pg_advisory_xact_lock(13, 0)`);
     if ((await tx.em.count(Flow)) >= mostFlows) {
       throw new InvalidInput('name', `there are ${mostFlows} flows, no more are taken: delete one first`);
     }
