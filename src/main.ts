@@ -10,6 +10,10 @@ import { startEmbedded } from './database/embedded.ts';
 import { DatabaseIsNewer, migrateUp, migrationStatus } from './database/migrate.ts';
 import { openDatabase } from './database/open.ts';
 import { openWakeups } from './database/wakeups.ts';
+import { ApiKey } from './domain/accounts/api-keys/api-key.entity.ts';
+import { keyPrefixes } from './domain/accounts/api-keys/api-key.service.ts';
+import { verifyApiKey } from './domain/accounts/api-keys/api-key.verify.service.ts';
+import { ApiKeyGroup } from './domain/accounts/api-keys/api-key-group.entity.ts';
 import { passwordQueue } from './domain/accounts/users/password.ts';
 import { UserAccount } from './domain/accounts/users/user.entity.ts';
 import {
@@ -17,7 +21,7 @@ import {
   type NewUser,
   verifyUserToken,
 } from './domain/accounts/users/user.service.ts';
-import { registerTokenKind } from './domain/authentication.ts';
+import { registerOpaqueTokenKind, registerTokenKind } from './domain/authentication.ts';
 import { readBacklog } from './domain/backlog.ts';
 import { type Core, type Role, type Settings, systemCtx } from './domain/context.ts';
 import { type EventFeed, startEventFeed } from './domain/event-feed.ts';
@@ -52,10 +56,23 @@ import { startTracing } from './server/tracing.ts';
 import { watchVitals } from './server/vitals.ts';
 import { startWorker } from './worker/worker.ts';
 
-const entities = [UserAccount, Source, Channel, Contact, Conversation, Message, Tag, MessageTemplate, DeliveryAttempt];
+const entities = [
+  UserAccount,
+  ApiKey,
+  ApiKeyGroup,
+  Source,
+  Channel,
+  Contact,
+  Conversation,
+  Message,
+  Tag,
+  MessageTemplate,
+  DeliveryAttempt,
+];
 
 registerTokenKind('user', verifyUserToken);
 registerTokenKind('source', verifySourceToken);
+for (const prefix of Object.values(keyPrefixes)) registerOpaqueTokenKind(prefix, verifyApiKey);
 registerLaneKind(conversationLane, deliverConversation);
 registerLaneKind(retentionLane.kind, retentionKind);
 registerCleaner(olderThanDays('delivery_attempt', 'at', 30));

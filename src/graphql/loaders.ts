@@ -1,4 +1,8 @@
 import DataLoader from 'dataloader';
+import type { ApiKey } from '../domain/accounts/api-keys/api-key.entity.ts';
+import { findApiKeys } from '../domain/accounts/api-keys/api-key.service.ts';
+import type { ApiKeyGroup } from '../domain/accounts/api-keys/api-key-group.entity.ts';
+import { findApiKeyGroups, listGroupsOfKeys } from '../domain/accounts/api-keys/api-key-group.service.ts';
 import type { UserAccount } from '../domain/accounts/users/user.entity.ts';
 import { findUsers } from '../domain/accounts/users/user.service.ts';
 import type { Ctx } from '../domain/context.ts';
@@ -41,6 +45,10 @@ export interface Loaders {
   message: DataLoader<string, Message | null>;
   tag: DataLoader<string, Tag | null>;
   template: DataLoader<string, MessageTemplate | null>;
+  /** For administrators only, like the two behind it: their services ask. */
+  apiKey: DataLoader<string, ApiKey | null>;
+  apiKeyGroup: DataLoader<string, ApiKeyGroup | null>;
+  groupsOfApiKey: DataLoader<string, ApiKeyGroup[]>;
   /** What came with a list is not read again. */
   remember(conversations: readonly LoadedConversation[]): void;
   /** A page of a conversation's messages; equal pages of several conversations are one statement. */
@@ -109,6 +117,15 @@ export function createLoaders(ctx: Ctx): Loaders {
     },
     get template() {
       return loader('template', findTemplates);
+    },
+    get apiKey() {
+      return loader('API key', findApiKeys);
+    },
+    get apiKeyGroup() {
+      return loader('API key group', findApiKeyGroups);
+    },
+    get groupsOfApiKey() {
+      return loader('groups of API key', listGroupsOfKeys);
     },
     messagesOf(conversationId, page) {
       return loader(pageName('messages', page), (_, ids) => listMessages(ctx, ids, page)).load(conversationId);

@@ -24,6 +24,8 @@ const loaded = {
   Message: 'message',
   Tag: 'tag',
   MessageTemplate: 'template',
+  ApiKey: 'apiKey',
+  ApiKeyGroup: 'apiKeyGroup',
 } as const;
 
 async function findNode(ctx: GraphCtx, globalId: string, path: string): Promise<Typed | null> {

@@ -11,6 +11,8 @@ import {
 } from 'graphql';
 import { buildSchema, type PubSub } from 'type-graphql';
 import { actionOf, allow } from '../domain/access.ts';
+import { ApiKeyResolver } from './accounts/api-keys/api-key.resolver.ts';
+import { ApiKeyGroupResolver } from './accounts/api-keys/api-key-group.resolver.ts';
 import { UserResolver } from './accounts/users/user.resolver.ts';
 import { UserAdminResolver } from './accounts/users/user-admin.resolver.ts';
 import { ClientConfigResolver } from './client-config.resolver.ts';
@@ -52,6 +54,8 @@ export async function buildParleySchema(): Promise<GraphQLSchema> {
     resolvers: [
       UserResolver,
       UserAdminResolver,
+      ApiKeyResolver,
+      ApiKeyGroupResolver,
       NodeResolver,
       ClientConfigResolver,
       LegacyCallsResolver,
