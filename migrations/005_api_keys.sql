@@ -1,4 +1,4 @@
--- Keys with which other programs call routes of their own and groups of them.
+-- Keys with which other programs call routes of their own, groups of them, and secrets that flows send to one origin.
 
 create table api_key (
   id uuid primary key,
@@ -31,5 +31,14 @@ create table api_key_group_member (
 );
 create index api_key_group_member_key on api_key_group_member (key_id);
 
+create table secret (
+  id uuid primary key,
+  name text not null unique,                 -- as it is written: {{ secrets.name }}
+  origin text not null,                      -- the only one it may be sent to
+  value_encrypted text not null,             -- bound to id and origin: in another row, or with another origin, it does not open
+  created_at timestamptz(3) not null default now(),
+  updated_at timestamptz(3) not null default now()
+);
+
 -- down
-drop table api_key_group_member, api_key_group, api_key;
+drop table secret, api_key_group_member, api_key_group, api_key;

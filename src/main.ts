@@ -14,6 +14,7 @@ import { ApiKey } from './domain/accounts/api-keys/api-key.entity.ts';
 import { keyPrefixes } from './domain/accounts/api-keys/api-key.service.ts';
 import { verifyApiKey } from './domain/accounts/api-keys/api-key.verify.service.ts';
 import { ApiKeyGroup } from './domain/accounts/api-keys/api-key-group.entity.ts';
+import { Secret } from './domain/accounts/secrets/secret.entity.ts';
 import { passwordQueue } from './domain/accounts/users/password.ts';
 import { UserAccount } from './domain/accounts/users/user.entity.ts';
 import {
@@ -60,6 +61,7 @@ const entities = [
   UserAccount,
   ApiKey,
   ApiKeyGroup,
+  Secret,
   Source,
   Channel,
   Contact,

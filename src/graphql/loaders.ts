@@ -3,6 +3,8 @@ import type { ApiKey } from '../domain/accounts/api-keys/api-key.entity.ts';
 import { findApiKeys } from '../domain/accounts/api-keys/api-key.service.ts';
 import type { ApiKeyGroup } from '../domain/accounts/api-keys/api-key-group.entity.ts';
 import { findApiKeyGroups, listGroupsOfKeys } from '../domain/accounts/api-keys/api-key-group.service.ts';
+import type { Secret } from '../domain/accounts/secrets/secret.entity.ts';
+import { findSecrets } from '../domain/accounts/secrets/secret.service.ts';
 import type { UserAccount } from '../domain/accounts/users/user.entity.ts';
 import { findUsers } from '../domain/accounts/users/user.service.ts';
 import type { Ctx } from '../domain/context.ts';
@@ -48,6 +50,7 @@ export interface Loaders {
   /** For administrators only, like the two behind it: their services ask. */
   apiKey: DataLoader<string, ApiKey | null>;
   apiKeyGroup: DataLoader<string, ApiKeyGroup | null>;
+  secret: DataLoader<string, Secret | null>;
   groupsOfApiKey: DataLoader<string, ApiKeyGroup[]>;
   /** What came with a list is not read again. */
   remember(conversations: readonly LoadedConversation[]): void;
@@ -123,6 +126,9 @@ export function createLoaders(ctx: Ctx): Loaders {
     },
     get apiKeyGroup() {
       return loader('API key group', findApiKeyGroups);
+    },
+    get secret() {
+      return loader('secret', findSecrets);
     },
     get groupsOfApiKey() {
       return loader('groups of API key', listGroupsOfKeys);

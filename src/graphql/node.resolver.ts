@@ -26,6 +26,7 @@ const loaded = {
   MessageTemplate: 'template',
   ApiKey: 'apiKey',
   ApiKeyGroup: 'apiKeyGroup',
+  Secret: 'secret',
 } as const;
 
 async function findNode(ctx: GraphCtx, globalId: string, path: string): Promise<Typed | null> {

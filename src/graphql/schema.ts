@@ -13,6 +13,7 @@ import { buildSchema, type PubSub } from 'type-graphql';
 import { actionOf, allow } from '../domain/access.ts';
 import { ApiKeyResolver } from './accounts/api-keys/api-key.resolver.ts';
 import { ApiKeyGroupResolver } from './accounts/api-keys/api-key-group.resolver.ts';
+import { SecretResolver } from './accounts/secrets/secret.resolver.ts';
 import { UserResolver } from './accounts/users/user.resolver.ts';
 import { UserAdminResolver } from './accounts/users/user-admin.resolver.ts';
 import { ClientConfigResolver } from './client-config.resolver.ts';
@@ -56,6 +57,7 @@ export async function buildParleySchema(): Promise<GraphQLSchema> {
       UserAdminResolver,
       ApiKeyResolver,
       ApiKeyGroupResolver,
+      SecretResolver,
       NodeResolver,
       ClientConfigResolver,
       LegacyCallsResolver,

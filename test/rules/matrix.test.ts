@@ -89,6 +89,11 @@ const matrix: Record<string, Caller[]> = {
   deleteApiKeyGroup: admin,
   addApiKeysToGroup: admin,
   removeApiKeysFromGroup: admin,
+  // secrets of http steps
+  secrets: admin,
+  createSecret: admin,
+  updateSecret: admin,
+  deleteSecret: admin,
   // parley compat-report
   legacyCalls: admin,
   // channels.connect, .disconnect, .explore, .update
