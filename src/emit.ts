@@ -60,7 +60,8 @@ function rootFieldOf({ runs }: Row): string {
 function whoText(audiences: Audience[]): string {
   if (audiences.includes('anonymous')) return 'anybody';
   if (audiences.includes('AGENT')) return 'any user';
-  return audiences.includes('ADMIN') ? 'ADMIN' : 'the source';
+  if (audiences.includes('ADMIN')) return 'ADMIN';
+  return audiences.includes('source') ? 'the source' : 'an API key';
 }
 
 /** Puts `text` between `<!-- name -->` and `<!-- /name -->` of a file. */

@@ -10,6 +10,11 @@ import { startEmbedded } from './database/embedded.ts';
 import { DatabaseIsNewer, migrateUp, migrationStatus } from './database/migrate.ts';
 import { openDatabase } from './database/open.ts';
 import { openWakeups } from './database/wakeups.ts';
+import { ApiKey } from './domain/accounts/api-keys/api-key.entity.ts';
+import { keyPrefixes } from './domain/accounts/api-keys/api-key.service.ts';
+import { verifyApiKey } from './domain/accounts/api-keys/api-key.verify.service.ts';
+import { ApiKeyGroup } from './domain/accounts/api-keys/api-key-group.entity.ts';
+import { Secret } from './domain/accounts/secrets/secret.entity.ts';
 import { passwordQueue } from './domain/accounts/users/password.ts';
 import { UserAccount } from './domain/accounts/users/user.entity.ts';
 import {
@@ -17,7 +22,7 @@ import {
   type NewUser,
   verifyUserToken,
 } from './domain/accounts/users/user.service.ts';
-import { registerTokenKind } from './domain/authentication.ts';
+import { registerOpaqueTokenKind, registerTokenKind } from './domain/authentication.ts';
 import { stopScripts } from './domain/automation/expressions/expression.service.ts';
 import { Flow } from './domain/automation/flows/flow.entity.ts';
 import { branchStep } from './domain/automation/flows/step-branch.ts';
@@ -67,6 +72,9 @@ import { startWorker } from './worker/worker.ts';
 
 const entities = [
   UserAccount,
+  ApiKey,
+  ApiKeyGroup,
+  Secret,
   Source,
   Channel,
   Contact,
@@ -80,6 +88,7 @@ const entities = [
 
 registerTokenKind('user', verifyUserToken);
 registerTokenKind('source', verifySourceToken);
+for (const prefix of Object.values(keyPrefixes)) registerOpaqueTokenKind(prefix, verifyApiKey);
 registerLaneKind(conversationLane, deliverConversation);
 registerLaneKind(retentionLane.kind, retentionKind);
 registerLaneKind(journeyLane, advanceJourney);

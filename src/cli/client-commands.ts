@@ -7,6 +7,7 @@ import {
   collected,
   dataDir,
   examples,
+  instant,
   isProduction,
   sourceId,
   tokenOption,
@@ -19,6 +20,13 @@ interface SourceFlags extends ClientFlags {
   name?: string;
   actionEndpoint?: string;
   imageUrl?: string;
+}
+interface KeyFlags extends ClientFlags {
+  kind: string;
+  name: string;
+  role?: string;
+  address: string[];
+  expires?: string;
 }
 interface ImportFlags extends ClientFlags {
   source: string;
@@ -64,6 +72,42 @@ export function addClientCommands(program: Command): void {
       examples('source create my-crm-connector --name "Our CRM" --action-endpoint https://crm.example.com/parley'),
     )
     .action(createSource);
+
+  program
+    .command('key')
+    .description('Works with API keys, the tokens of other programs.')
+    .command('create')
+    .description('Makes an API key and prints it, which is shown only this once.')
+    .addOption(
+      new Option(
+        '--kind <kind>',
+        'secret for back ends, public for apps and pages, endpoint for callers of App endpoints',
+      )
+        .choices(['secret', 'public', 'endpoint'])
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--name <name>', 'what to call it')
+    .addOption(
+      new Option('--role <role>', 'what a secret key may do; editor by default').choices([
+        'support',
+        'editor',
+        'admin',
+      ]),
+    )
+    .option('--address <address>', 'take it only from this address or CIDR; may be repeated', collected, [])
+    .addOption(
+      new Option('--expires <instant>', 'when it ends, ISO 8601 with a zone; never by default').argParser(instant),
+    )
+    .addOption(tokenOption())
+    .addOption(urlOption())
+    .addHelpText(
+      'after',
+      examples(
+        'key create --kind secret --name "Our shop"',
+        'key create --kind endpoint --name "The bank" --address 203.0.113.0/24 --expires 2030-01-01T00:00:00Z',
+      ),
+    )
+    .action(createKey);
 
   program
     .command('import')
@@ -166,6 +210,25 @@ async function createSource(id: string, flags: SourceFlags): Promise<void> {
   printLine(process.stdout, `Made the source "${id}". These are shown only now:`);
   printLine(process.stdout, `token           ${source.token}`);
   if (source.signing_secret) printLine(process.stdout, `signing secret  ${source.signing_secret}`);
+}
+
+async function createKey({ kind, name, role, address, expires, ...client }: KeyFlags): Promise<void> {
+  const shape = z.object({ createApiKey: z.object({ key: z.string(), apiKey: z.object({ id: z.string() }) }) });
+  const input = {
+    kind: kind.toUpperCase(),
+    name,
+    role: role?.toUpperCase(),
+    allowedCidrs: address,
+    expiresAt: expires,
+  };
+  const { createApiKey } = await new GatewayClient(client).graphql(
+    'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { key apiKey { id } } }',
+    { input },
+    shape,
+  );
+  printLine(process.stdout, `Made the ${kind} key "${name}". It is shown only now:`);
+  printLine(process.stdout, `key  ${createApiKey.key}`);
+  printLine(process.stdout, `id   ${createApiKey.apiKey.id}`);
 }
 
 async function importCommand(file: string, flags: ImportFlags): Promise<void> {

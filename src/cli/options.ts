@@ -30,6 +30,13 @@ export function wholeNumber(min: number, max: number): (value: string) => number
   };
 }
 
+/** An instant with its zone, without which it would be a guess. */
+export function instant(value: string): string {
+  if (/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}.*(Z|[+-]\d{2}:?\d{2})$/.test(value) && !Number.isNaN(Date.parse(value)))
+    return value;
+  throw new InvalidArgumentError('It must be ISO 8601 with a zone, such as 2030-01-01T00:00:00Z.');
+}
+
 export function sourceId(value: string): string {
   if (value.length >= 1 && value.length <= 255 && !/\s/.test(value)) return value;
   throw new InvalidArgumentError('It must have 1 to 255 characters and no blanks.');

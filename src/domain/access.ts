@@ -2,8 +2,9 @@ import type { Ctx, Principal } from './context.ts';
 import { Forbidden, Unauthenticated } from './errors.ts';
 
 /** Who comes, as the table of rights names them. */
-export type Audience = 'anonymous' | 'AGENT' | 'ADMIN' | 'source';
+export type Audience = 'anonymous' | 'AGENT' | 'ADMIN' | 'source' | 'apiKey';
 
+// API keys open routes of their own and are not among them.
 const everybody: Audience[] = ['anonymous', 'AGENT', 'ADMIN', 'source'];
 const people: Audience[] = ['AGENT', 'ADMIN'];
 const signingIn: Audience[] = ['anonymous', 'AGENT', 'ADMIN'];
@@ -66,6 +67,20 @@ export const rights = {
   inviteUser: ['ADMIN'],
   setUserRole: ['ADMIN'],
   setUserActive: ['ADMIN'],
+  apiKeys: ['ADMIN'],
+  createApiKey: ['ADMIN'],
+  updateApiKey: ['ADMIN'],
+  revokeApiKey: ['ADMIN'],
+  apiKeyGroups: ['ADMIN'],
+  createApiKeyGroup: ['ADMIN'],
+  renameApiKeyGroup: ['ADMIN'],
+  deleteApiKeyGroup: ['ADMIN'],
+  addApiKeysToGroup: ['ADMIN'],
+  removeApiKeysFromGroup: ['ADMIN'],
+  secrets: ['ADMIN'],
+  createSecret: ['ADMIN'],
+  updateSecret: ['ADMIN'],
+  deleteSecret: ['ADMIN'],
   legacyCalls: ['ADMIN'],
   connectChannel: ['ADMIN'],
   updateChannel: ['ADMIN'],
@@ -107,7 +122,7 @@ export const rights = {
   /** Pool, event loop and backlog in the answer that everybody may read without them. */
   '/health/ready detail': ['ADMIN'],
 
-  /** `{__typename}` and introspection, which has a switch of its own. */
+  /** `{__typename}` and introspection, which has a switch of its own: whoever has not even this is not served on /graphql. */
   __typename: everybody,
 } satisfies Record<string, Audience[]>;
 
@@ -136,10 +151,16 @@ export function allow(ctx: Asking, action: Action): void {
   throw ctx.principal.kind === 'anonymous' ? new Unauthenticated() : new Forbidden(neededFor(action));
 }
 
+const neededTokens: [Audience, string][] = [
+  ['ADMIN', 'the token of an administrator'],
+  ['source', 'the token of a source'],
+  ['apiKey', 'an API key'],
+];
+
 function neededFor(action: Action): string {
   const audiences: Audience[] = rights[action];
   if (audiences.includes('AGENT')) return 'this token may not do that: it takes the token of a user';
-  const needed = audiences.includes('ADMIN') ? 'the token of an administrator' : 'the token of a source';
+  const needed = neededTokens.find(([audience]) => audiences.includes(audience))?.[1] ?? 'another token';
   return `this token may not do that: it takes ${needed}`;
 }
 
@@ -157,5 +178,11 @@ export function userIdOf(ctx: Ctx): string {
 /** The source whose token this is. @throws Forbidden when the principal is no source */
 export function sourceOf(ctx: Ctx): { sourceId: string; sourceName: string } {
   if (ctx.principal.kind !== 'source') throw new Forbidden();
+  return ctx.principal;
+}
+
+/** The API key that this is. @throws Forbidden when the principal is none */
+export function apiKeyOf(ctx: Ctx): Extract<Principal, { kind: 'apiKey' }> {
+  if (ctx.principal.kind !== 'apiKey') throw new Forbidden();
   return ctx.principal;
 }

@@ -10,7 +10,11 @@ export function needBackground({ core }: Ctx): void {
 }
 
 /** Goes on after the answer; the stop waits for it. @param failed what the log says when it fails */
-export function inBackground({ core, requestId }: Ctx, work: Promise<unknown>, failed: string): void {
+export function inBackground(
+  { core, requestId }: Pick<Ctx, 'core'> & Partial<Pick<Ctx, 'requestId'>>,
+  work: Promise<unknown>,
+  failed: string,
+): void {
   const kept = work
     .catch((error: unknown) => core.log.error({ err: error, requestId }, failed))
     .finally(() => core.background.delete(kept));

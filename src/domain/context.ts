@@ -7,11 +7,25 @@ import type { RequestReads } from './request-reads.ts';
 
 export type Role = 'ADMIN' | 'AGENT';
 
+/** SECRET for back ends (`sk_`), PUBLIC for apps that everybody can read (`pk_`), ENDPOINT for App endpoints (`ak_`). */
+export type ApiKeyKind = 'SECRET' | 'PUBLIC' | 'ENDPOINT';
+
+/** What a secret key may do, each more than the one before it: SUPPORT, EDITOR, ADMIN. */
+export type ApiKeyRole = 'SUPPORT' | 'EDITOR' | 'ADMIN';
+
 /** Who asks. Made by the one authentication function from the Authorization header, never from arguments. */
 export type Principal =
   | { kind: 'anonymous' }
   | { kind: 'user'; userId: string; role: Role; tokenVersion: number; expiresAt: Date }
   | { kind: 'source'; sourceId: string; sourceName: string }
+  | {
+      kind: 'apiKey';
+      keyId: string;
+      keyName: string;
+      keyKind: ApiKeyKind;
+      role: ApiKeyRole;
+      variables: Record<string, unknown>;
+    }
   /** Our own background work. */
   | { kind: 'system' };
 

@@ -69,6 +69,7 @@ export function startLegacyCalls(core: Pick<Core, 'log' | 'now' | 'sql'>): Legac
 
 function callerOf(principal: Principal): string {
   if (principal.kind === 'user') return `user ${principal.userId}`;
+  if (principal.kind === 'apiKey') return `key ${principal.keyId}`;
   return principal.kind === 'source' ? `source ${principal.sourceName}` : 'anonymous';
 }
 
@@ -86,8 +87,8 @@ function insert(counts: Count[]) {
 
 /** Who made a call how often. */
 export interface LegacyCallsOf extends LegacyRow {
-  callerKind: 'USER' | 'SOURCE' | 'ANONYMOUS';
-  /** E-mail address or name of the source; null where it is not known any more. */
+  callerKind: 'USER' | 'SOURCE' | 'KEY' | 'ANONYMOUS';
+  /** E-mail address, name of the source or of the key; null where it is not known any more. */
   callerName: string | null;
   calls: number;
   lastAt: Date;
@@ -110,9 +111,10 @@ export async function listLegacyCalls(ctx: Ctx, { days }: { days: number }): Pro
   }>(
     ctx.em,
     sql`select row_name, max(field) field, upper(split_part(caller, ' ', 1)) kind,
-          case when caller like 'user %' then max(u.email) else nullif(substr(caller, strpos(caller, ' ') + 1), caller) end who,
+          case when caller like 'user %' then max(u.email) when caller like 'key %' then max(k.name) else nullif(substr(caller, strpos(caller, ' ') + 1), caller) end who,
           sum(calls)::float8 calls, ${sql.raw(epochMs('max(last_at)'))} last_at
         from legacy_call left join user_account u on caller = 'user ' || u.id
+          left join api_key k on caller = 'key ' || k.id
         where day > (now() at time zone 'UTC')::date - ${days}::int
         group by row_name, caller order by sum(calls) desc, row_name, caller limit 1000`,
   );

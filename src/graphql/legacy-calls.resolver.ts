@@ -6,6 +6,7 @@ import { DateTimeScalar } from './scalars.ts';
 enum CallerKind {
   USER = 'USER',
   SOURCE = 'SOURCE',
+  KEY = 'KEY',
   ANONYMOUS = 'ANONYMOUS',
 }
 registerEnumType(CallerKind, { name: 'CallerKind', description: 'What kind of token made a call.' });
@@ -23,7 +24,8 @@ export class LegacyCall {
 
   @Field(() => String, {
     nullable: true,
-    description: 'E-mail address or name of the source; null for nobody and for who is not there any more.',
+    description:
+      'E-mail address, name of the source or of the API key; null for nobody and for who is not there any more.',
   })
   callerName!: string | null;
 

@@ -337,6 +337,7 @@ function afterVariable(prepared: PreparedDocument, root: FieldNode): string | un
 
 function ownerOf(principal: Principal): string {
   if (principal.kind === 'user') return principal.userId;
+  if (principal.kind === 'apiKey') return principal.keyId;
   return principal.kind === 'source' ? principal.sourceId : principal.kind;
 }
 

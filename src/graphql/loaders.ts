@@ -1,4 +1,10 @@
 import DataLoader from 'dataloader';
+import type { ApiKey } from '../domain/accounts/api-keys/api-key.entity.ts';
+import { findApiKeys } from '../domain/accounts/api-keys/api-key.service.ts';
+import type { ApiKeyGroup } from '../domain/accounts/api-keys/api-key-group.entity.ts';
+import { findApiKeyGroups, listGroupsOfKeys } from '../domain/accounts/api-keys/api-key-group.service.ts';
+import type { Secret } from '../domain/accounts/secrets/secret.entity.ts';
+import { findSecrets } from '../domain/accounts/secrets/secret.service.ts';
 import type { UserAccount } from '../domain/accounts/users/user.entity.ts';
 import { findUsers } from '../domain/accounts/users/user.service.ts';
 import type { Flow } from '../domain/automation/flows/flow.entity.ts';
@@ -46,6 +52,11 @@ export interface Loaders {
   template: DataLoader<string, MessageTemplate | null>;
   flow: DataLoader<string, Flow | null>;
   journey: DataLoader<string, Journey | null>;
+  /** For administrators only, like the two behind it: their services ask. */
+  apiKey: DataLoader<string, ApiKey | null>;
+  apiKeyGroup: DataLoader<string, ApiKeyGroup | null>;
+  secret: DataLoader<string, Secret | null>;
+  groupsOfApiKey: DataLoader<string, ApiKeyGroup[]>;
   /** What came with a list is not read again. */
   remember(conversations: readonly LoadedConversation[]): void;
   /** A page of a conversation's messages; equal pages of several conversations are one statement. */
@@ -120,6 +131,18 @@ export function createLoaders(ctx: Ctx): Loaders {
     },
     get journey() {
       return loader('journey', findJourneys);
+    },
+    get apiKey() {
+      return loader('API key', findApiKeys);
+    },
+    get apiKeyGroup() {
+      return loader('API key group', findApiKeyGroups);
+    },
+    get secret() {
+      return loader('secret', findSecrets);
+    },
+    get groupsOfApiKey() {
+      return loader('groups of API key', listGroupsOfKeys);
     },
     messagesOf(conversationId, page) {
       return loader(pageName('messages', page), (_, ids) => listMessages(ctx, ids, page)).load(conversationId);

@@ -26,6 +26,9 @@ const loaded = {
   MessageTemplate: 'template',
   Flow: 'flow',
   Journey: 'journey',
+  ApiKey: 'apiKey',
+  ApiKeyGroup: 'apiKeyGroup',
+  Secret: 'secret',
 } as const;
 
 async function findNode(ctx: GraphCtx, globalId: string, path: string): Promise<Typed | null> {

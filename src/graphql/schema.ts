@@ -11,6 +11,9 @@ import {
 } from 'graphql';
 import { buildSchema, type PubSub } from 'type-graphql';
 import { actionOf, allow } from '../domain/access.ts';
+import { ApiKeyResolver } from './accounts/api-keys/api-key.resolver.ts';
+import { ApiKeyGroupResolver } from './accounts/api-keys/api-key-group.resolver.ts';
+import { SecretResolver } from './accounts/secrets/secret.resolver.ts';
 import { UserResolver } from './accounts/users/user.resolver.ts';
 import { UserAdminResolver } from './accounts/users/user-admin.resolver.ts';
 import { ExpressionResolver } from './automation/expressions/expression.resolver.ts';
@@ -55,6 +58,9 @@ export async function buildParleySchema(): Promise<GraphQLSchema> {
     resolvers: [
       UserResolver,
       UserAdminResolver,
+      ApiKeyResolver,
+      ApiKeyGroupResolver,
+      SecretResolver,
       NodeResolver,
       ClientConfigResolver,
       LegacyCallsResolver,

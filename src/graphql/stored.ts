@@ -1,4 +1,4 @@
-import { Field, ID, InterfaceType } from 'type-graphql';
+import { Field, ID, InterfaceType, ObjectType } from 'type-graphql';
 
 @InterfaceType('Node', { description: 'A thing with an id that is unique over all types.' })
 export abstract class Node {
@@ -13,4 +13,10 @@ export abstract class Node {
 export abstract class Stored extends Node {
   @Field(() => String, { description: 'The id that REST shows and takes.' })
   legacyId!: string;
+}
+
+@ObjectType({ simpleResolvers: true, description: 'What was deleted.' })
+export class DeletePayload {
+  @Field(() => ID, { description: 'Its opaque id.' })
+  deletedId!: string;
 }

@@ -23,7 +23,12 @@ export function addressOf(message: IncomingMessage, trustProxy: boolean): string
   return last || message.socket.remoteAddress || 'unknown';
 }
 
-/** Who asks, by the Authorization header. @throws Unauthenticated for a bad token and for two headers */
+/**
+ * Who asks, by the Authorization header.
+ *
+ * @throws Unauthenticated for a bad token and for two headers
+ * @throws Forbidden a key that is not taken from this address
+ */
 export async function principalOf(core: Core, message: IncomingMessage): Promise<Principal> {
   const { authorization } = message.headers;
   if (authorization === undefined) return { kind: 'anonymous' };
@@ -33,5 +38,5 @@ export async function principalOf(core: Core, message: IncomingMessage): Promise
     if (message.rawHeaders[index]!.toLowerCase() === 'authorization') count += 1;
   }
   if (count > 1) throw new Unauthenticated('one Authorization header is enough');
-  return authenticate(core, authorization);
+  return authenticate(core, { authorization, address: addressOf(message, core.settings.trustProxy) });
 }

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { allow } from '../domain/access.ts';
 import { InvalidInput } from '../domain/errors.ts';
 import { type Core, createGraphCtx, type Graph, type GraphHttpAnswer } from '../graphql/execute.ts';
 import type { Admission } from './admission.ts';
@@ -30,6 +31,8 @@ async function run(
     const bytes = isGet ? undefined : await readBody(request.raw, maxGraphBytes);
     leave = admission.enter();
     const principal = await principalOf(core, request.raw);
+    // Who has nothing to ask here learns nothing of the schema either.
+    allow({ principal }, '__typename');
     const search = isGet ? searchOf(request.raw.url ?? '') : '';
     const body = isGet ? parametersOf(search) : bytes && parseJson(bytes);
     const address = addressOf(request.raw, core.settings.trustProxy);

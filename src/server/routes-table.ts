@@ -2,7 +2,7 @@
 export type Audience =
   /** Anybody, with or without a token. */
   | 'everyone'
-  /** Anybody whose token is valid. */
+  /** Whose token is valid and may ask something here: users and sources. */
   | 'token'
   /** Whoever asks on the machine itself, and administrators. */
   | 'observer';

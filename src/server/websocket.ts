@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ExecutionResult, GraphQLError } from 'graphql';
 import { handleProtocols, makeServer, type Server } from 'graphql-ws';
 import { WebSocketServer } from 'ws';
+import { may } from '../domain/access.ts';
 import { authenticate } from '../domain/authentication.ts';
 import { TooLarge } from '../domain/errors.ts';
 import {
@@ -179,15 +180,16 @@ class GraphSockets implements Sockets {
   async #connect(connection: Connection, authorization: unknown): Promise<boolean> {
     if (typeof authorization !== 'string' || authorization === '') return false;
     try {
-      connection.identify(await authenticate(this.#core, authorization), authorization);
+      const { address } = connection;
+      connection.identify(await authenticate(this.#core, { authorization, address }), authorization);
     } catch (error) {
-      if (toDomainError(error).code === 'UNAUTHENTICATED') return false;
+      if (isRefusal(error)) return false;
       this.#core.log.warn({ requestId: connection.nextRequestId(), err: error }, 'a socket could not be let in');
       connection.close(1013, 'try again later');
       return false;
     }
     const { principal } = connection;
-    if (principal.kind === 'anonymous') return false;
+    if (principal.kind === 'anonymous' || !may({ principal }, '__typename')) return false;
     if (principal.kind !== 'user' || !connection.isOpen) return true;
     if (principal.tokenVersion < (this.#revoked.get(principal.userId) ?? 0)) return false;
     connection.closeAt(principal.expiresAt.getTime() - this.#core.now().getTime());
@@ -214,9 +216,9 @@ class GraphSockets implements Sockets {
   // A socket lives longer than what its token was checked against: a source may be deleted or rotated, a role change.
   async #principalNow(connection: Connection): Promise<Principal> {
     try {
-      return await authenticate(this.#core, connection.authorization);
+      return await authenticate(this.#core, connection);
     } catch (error) {
-      if (toDomainError(error).code === 'UNAUTHENTICATED') connection.close(4401, 'Unauthorized');
+      if (isRefusal(error)) connection.close(4401, 'Unauthorized');
       throw error;
     }
   }
@@ -277,9 +279,9 @@ class GraphSockets implements Sockets {
       // Closed meanwhile, perhaps with the whole server: nobody is left to look for.
       if (!connection.isOpen || connection.authorization === undefined) return;
       try {
-        await authenticate(this.#core, connection.authorization);
+        await authenticate(this.#core, connection);
       } catch (error) {
-        if (toDomainError(error).code === 'UNAUTHENTICATED') {
+        if (isRefusal(error)) {
           connection.close(4401, 'Unauthorized');
           return;
         }
@@ -298,6 +300,11 @@ class GraphSockets implements Sockets {
 }
 
 // graphql-ws wants GraphQLErrors; `format` finds the originals inside.
+/** True when the token is not taken, at all or from this address; false when that could not be found out. */
+function isRefusal(error: unknown): boolean {
+  return ['UNAUTHENTICATED', 'FORBIDDEN'].includes(toDomainError(error).code);
+}
+
 function errorsOf(error: unknown, requestId: string): GraphQLError[] {
   const errors = error instanceof DocumentRefused ? error.errors : [error];
   return errors.map((one) => {

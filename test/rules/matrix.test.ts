@@ -9,7 +9,7 @@ import { GraphSocket, openSocket } from '../support/graph-socket.ts';
 import { fieldsOf, restRows, rootFieldOf, sampleBody } from '../support/rest-rows.ts';
 import { type RootField, rootFieldsOf } from '../support/root-fields.ts';
 
-const callers = ['anonymous', 'AGENT', 'ADMIN', 'source'] as const;
+const callers = ['anonymous', 'AGENT', 'ADMIN', 'source', 'apiKey'] as const;
 type Caller = (typeof callers)[number];
 
 const signingIn: Caller[] = ['anonymous', 'AGENT', 'ADMIN'];
@@ -78,6 +78,22 @@ const matrix: Record<string, Caller[]> = {
   channel: user,
   channels: user,
   connectedChannels: user,
+  // API keys, key groups
+  apiKeys: admin,
+  createApiKey: admin,
+  updateApiKey: admin,
+  revokeApiKey: admin,
+  apiKeyGroups: admin,
+  createApiKeyGroup: admin,
+  renameApiKeyGroup: admin,
+  deleteApiKeyGroup: admin,
+  addApiKeysToGroup: admin,
+  removeApiKeysFromGroup: admin,
+  // secrets of http steps
+  secrets: admin,
+  createSecret: admin,
+  updateSecret: admin,
+  deleteSecret: admin,
   // parley compat-report
   legacyCalls: admin,
   // channels.connect, .disconnect, .explore, .update
@@ -126,7 +142,8 @@ const matrix: Record<string, Caller[]> = {
   // the server's own: the metrics for who is not on the machine itself, the detail of the health
   '/metrics': admin,
   '/health/ready detail': admin,
-  __typename: [...callers],
+  // static files ask for no token; `{__typename}` does
+  __typename: ['anonymous', 'AGENT', 'ADMIN', 'source'],
 };
 
 /** Fields of a source that everybody may see who may see the source. */
@@ -157,6 +174,7 @@ describe('the matrix of rights', () => {
       AGENT: agent.token,
       ADMIN: (await app.make.admin()).token,
       source: ownSource.token,
+      apiKey: (await app.make.apiKey()).token,
     };
     needed = { logIn: { input: logIn }, disconnectSourceChannel: { input: { channelId } } };
     rootFields = rootFieldsOf(schema).map((field) => ({ ...field, variables: needed[field.name] ?? field.variables }));
@@ -164,6 +182,8 @@ describe('the matrix of rights', () => {
   afterAll(() => app.stop());
 
   const may = (caller: Caller, name: string): boolean => matrix[name]?.includes(caller) ?? false;
+  /** Keys open routes of their own, whatever those run: on /graphql they are refused as a whole. */
+  const mayOnGraphql = (caller: Caller, name: string): boolean => caller !== 'apiKey' && may(caller, name);
   const refusal = (caller: Caller): string => (caller === 'anonymous' ? 'UNAUTHENTICATED' : 'FORBIDDEN');
   const isRefusal = (codes: string[]): boolean => codes.some((code) => ['UNAUTHENTICATED', 'FORBIDDEN'].includes(code));
   const codesOf = (errors: Json): string[] => (errors ?? []).map((error: Json) => error.extensions.code);
@@ -199,7 +219,7 @@ describe('the matrix of rights', () => {
       if (kind === 'subscription') continue;
       const { body } = await app.graphql(document, variables, { token: tokens[caller] });
       const codes = codesOf(body.errors);
-      if (may(caller, name)) expect([name, isRefusal(codes), codes]).toEqual([name, false, codes]);
+      if (mayOnGraphql(caller, name)) expect([name, isRefusal(codes), codes]).toEqual([name, false, codes]);
       else {
         expect([name, codes]).toEqual([name, [refusal(caller)]]);
         expect(Object.values(body.data ?? {}).filter((value) => value !== null)).toEqual([]);
@@ -226,6 +246,24 @@ describe('the matrix of rights', () => {
     socket.close();
   });
 
+  it('lets an API key ask nothing on /graphql, not even for the name of the root or for the schema', async () => {
+    for (const query of ['{ __typename }', getIntrospectionQuery(), '{ viewr }', '{', '']) {
+      const { status, body } = await app.graphql(query, undefined, { token: tokens.apiKey });
+      expect([query, status, codesOf(body.errors), body.data]).toEqual([query, 403, ['FORBIDDEN'], undefined]);
+    }
+    const byGet = await fetch(`${app.url}/graphql?query={__typename}`, {
+      headers: { authorization: `Bearer ${tokens.apiKey}` },
+    });
+    expect([byGet.status, codesOf(((await byGet.json()) as Json).errors)]).toEqual([403, ['FORBIDDEN']]);
+  });
+
+  it('lets no API key onto a socket', async () => {
+    for (const kind of ['SECRET', 'PUBLIC', 'ENDPOINT']) {
+      const { token } = await app.make.apiKey({ kind });
+      expect([kind, await new GraphSocket(app.wsUrl).init({ authorization: `Bearer ${token}` })]).toEqual([kind, 4403]);
+    }
+  });
+
   it('lets nobody onto a socket without a token', async () => {
     for (const payload of [undefined, {}, { authorization: '' }]) {
       expect(await new GraphSocket(app.wsUrl).init(payload)).toBe(4403);
@@ -247,21 +285,24 @@ describe('the matrix of rights', () => {
     expect(answers).toEqual(expected);
   });
 
-  it.each(['anonymous', 'source'] as const)('tells %s nothing of the shape of what it may not call', async (caller) => {
-    for (const [name, row] of await restRows()) {
-      if (may(caller, rootFieldOf(row))) continue;
-      for (const body of [
-        {},
-        [],
-        'x',
-        Object.fromEntries(fieldsOf(row.in).map((one) => [one.path[0], { $ne: null }])),
-      ]) {
-        const answer = await app.rest(name, JSON.stringify(body), { token: tokens[caller] });
-        expect([name, answer.status, answer.body?.errors]).toEqual([name, 403, undefined]);
-        if (caller === 'anonymous') expect([name, answer.text]).toEqual([name, '']);
+  it.each(['anonymous', 'source', 'apiKey'] as const)(
+    'tells %s nothing of the shape of what it may not call',
+    async (caller) => {
+      for (const [name, row] of await restRows()) {
+        if (may(caller, rootFieldOf(row))) continue;
+        for (const body of [
+          {},
+          [],
+          'x',
+          Object.fromEntries(fieldsOf(row.in).map((one) => [one.path[0], { $ne: null }])),
+        ]) {
+          const answer = await app.rest(name, JSON.stringify(body), { token: tokens[caller] });
+          expect([name, answer.status, answer.body?.errors]).toEqual([name, 403, undefined]);
+          if (caller === 'anonymous') expect([name, answer.text]).toEqual([name, '']);
+        }
       }
-    }
-  });
+    },
+  );
 
   describe('on the routes of the server', () => {
     it('lists every route that the server has', () => {
@@ -281,7 +322,7 @@ describe('the matrix of rights', () => {
       for (const { path, method, audience } of serverRoutes) {
         if (method === 'WEBSOCKET') {
           const socket = new GraphSocket(app.wsUrl);
-          const isOpen = audience === 'everyone' || caller !== 'anonymous';
+          const isOpen = audience === 'everyone' || !['anonymous', 'apiKey'].includes(caller);
           expect([path, await socket.init(authorization)]).toEqual([path, isOpen ? undefined : 4403]);
           socket.close();
           continue;
@@ -297,7 +338,8 @@ describe('the matrix of rights', () => {
             body: method === 'POST' ? '{"query":"{__typename}"}' : undefined,
           },
         );
-        expect([path, [200, 302, 404].includes(response.status)]).toEqual([path, true]);
+        const expected = caller === 'apiKey' && path === '/graphql' ? [403] : [200, 302, 404];
+        expect([path, expected.includes(response.status)]).toEqual([path, true]);
         await response.arrayBuffer();
       }
     });

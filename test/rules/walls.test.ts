@@ -16,7 +16,7 @@ const { forbidden } = createRequire(import.meta.url)(rulesFile) as { forbidden: 
 const house: Record<string, string> = {
   'package.json': JSON.stringify({
     type: 'module',
-    dependencies: { graphql: '1', jsonwebtoken: '1', luxon: '1', pino: '1', undici: '1', zod: '1' },
+    dependencies: { graphql: '1', 'ipaddr.js': '1', jsonwebtoken: '1', luxon: '1', pino: '1', undici: '1', zod: '1' },
     devDependencies: { vite: '1', '@opentelemetry/sdk-node': '1' },
   }),
   'src/main.ts': `import './server/http.ts'; import './domain/automation/flows/flow.service.ts';`,
@@ -25,6 +25,7 @@ const house: Record<string, string> = {
   'src/domain/authentication.ts': 'export const authenticate = 1;',
   'src/domain/jobs.ts': `import type { Ctx } from './context.ts'; export type Job = Ctx;`,
   'src/domain/outbound-http.ts': `import { fetch } from 'undici'; export const send = fetch;`,
+  'src/domain/addresses.ts': `import ip from 'ipaddr.js'; export const range = ip;`,
   'src/domain/accounts/users/user.entity.ts': `import { ApiKey } from '../api-keys/api-key.entity.ts'; export class User { key?: ApiKey }`,
   'src/domain/accounts/users/user.service.ts': `import jwt from 'jsonwebtoken'; export const token = jwt;`,
   'src/domain/accounts/api-keys/api-key.entity.ts': `import { User } from '../users/user.entity.ts'; export class ApiKey { user?: User }`,
@@ -61,6 +62,7 @@ const planted: [rule: string, file: string, says: string][] = [
   ['logging-comes-by-ctx', `${tag}/p4.ts`, `import { pino } from 'pino'; export const log = pino();`],
   ['one-fence-for-scripts', `${tag}/p5b.ts`, `import jsonata from 'jsonata'; export const j = jsonata;`],
   ['one-way-out', `${tag}/p5.ts`, `import { fetch } from 'undici'; export const f = fetch;`],
+  ['addresses-are-counted-once', `${tag}/p5b.ts`, `import ip from 'ipaddr.js'; export const i = ip;`],
   ['secrets-stay-with-their-owners', `${tag}/p6.ts`, `import jwt from 'jsonwebtoken'; export const j = jwt;`],
   ['subjects-meet-at-the-service', 'src/domain/messaging/channels/p7.ts', `import '../tags/tag-colours.ts';`],
   ['accounts-know-nobody', 'src/domain/accounts/users/p8.ts', `import '../../messaging/tags/tag.service.ts';`],
@@ -114,7 +116,18 @@ describe('the walls', () => {
     folder = mkdtempSync(join(tmpdir(), 'parley-walls-'));
     for (const [file, says] of Object.entries(house)) write(folder, file, says);
     for (const [, file, says] of planted) write(folder, file, says);
-    const packages = ['graphql', 'jsonata', 'jsonwebtoken', 'luxon', 'pino', 'undici', 'zod', 'vite', 'undeclared'];
+    const packages = [
+      'graphql',
+      'ipaddr.js',
+      'jsonata',
+      'jsonwebtoken',
+      'luxon',
+      'pino',
+      'undici',
+      'zod',
+      'vite',
+      'undeclared',
+    ];
     for (const name of [...packages, '@opentelemetry/sdk-node']) {
       write(folder, `node_modules/${name}/package.json`, JSON.stringify({ name, version: '1.0.0', main: 'index.js' }));
       write(folder, `node_modules/${name}/index.js`, '');

@@ -56,6 +56,7 @@ describe('the parley command', () => {
     ['migrate', '--help'],
     ['user', 'create', '--help'],
     ['source', 'create', '--help'],
+    ['key', 'create', '--help'],
     ['import', '--help'],
     ['demo', '--help'],
     ['events', 'tail', '--help'],
@@ -77,6 +78,9 @@ describe('the parley command', () => {
     ['an option that is none', ['demo', '--fast']],
     ['a number that is none', ['listen', 'my-source', '--port', 'four thousand']],
     ['a name that no source can have', ['source', 'create', 'two words']],
+    ['a kind of key that is none', ['key', 'create', '--name', 'x', '--kind', 'golden']],
+    ['an end that is no instant', ['key', 'create', '--kind', 'secret', '--name', 'x', '--expires', 'tomorrow']],
+    ['a key without a name', ['key', 'create', '--kind', 'secret']],
     ['a secret that is none', ['listen', 'my-source', '--secret', 'whsec_%', '--secret', 'whsec_QQ==']],
     ['an address that is none', ['source', 'create', 'a', '--url', 'gateway']],
   ])('ends with 2 on %s', async (_what, words) => {
@@ -98,6 +102,34 @@ describe('the parley command', () => {
     const [, sourceToken] = /^token +(\S+)$/m.exec(printed) ?? [];
     expect(printed).toMatch(/^signing secret +whsec_\S+$/m);
     expect((await app.rest('sources.channels.list', {}, { token: sourceToken })).status).toBe(200);
+  });
+
+  it('makes an API key and shows it', async () => {
+    const where = ['--address', '203.0.113.0/24', '--address', '2001:db8::/32', '--expires', '2999-01-01T00:00:00Z'];
+    const words = ['key', 'create', '--kind', 'secret', '--name', 'Our shop', '--role', 'support'];
+    const { printed, code } = await parley(...words, ...where).ended;
+    expect([code, printed]).toEqual([0, expect.stringMatching(/^key +sk_\S{43}$/m)]);
+    const [, id] = /^id +(\S+)$/m.exec(printed) ?? [];
+    const { node } = await app.data(
+      'query ($id: ID!) { node(id: $id) { ... on ApiKey { name kind role allowedCidrs expiresAt } } }',
+      { id },
+      token,
+    );
+    expect(node).toEqual({
+      name: 'Our shop',
+      kind: 'SECRET',
+      role: 'SUPPORT',
+      allowedCidrs: ['203.0.113.0/24', '2001:db8::/32'],
+      expiresAt: '2999-01-01T00:00:00.000Z',
+    });
+  });
+
+  it('says what is wrong with an API key that is not made', async () => {
+    const words = ['key', 'create', '--kind', 'endpoint', '--name', 'The bank'];
+    const address = await parley(...words, '--address', 'bank.example.com').ended;
+    expect([address.code, address.faults]).toEqual([1, expect.stringContaining('203.0.113.0/24')]);
+    const expiry = await parley(...words, '--expires', '2020-01-01T00:00:00Z').ended;
+    expect([expiry.code, expiry.faults]).toEqual([1, expect.stringContaining('must be in the future')]);
   });
 
   it('lists the migrations, and has nothing to do where all are in', async () => {

@@ -159,7 +159,7 @@ function clientOf({ url, core }: Parley) {
     };
   }
 
-  return { url, wsUrl, rest, post, graphql, data, subscribe, make: factories(core, rest) };
+  return { url, wsUrl, rest, post, graphql, data, subscribe, make: factories(core, rest, data) };
 }
 
 function parsed(text: string): Json {
@@ -176,6 +176,7 @@ function unique(): string {
   return `${process.pid}-${made}`;
 }
 
+type Data = (query: string, variables: unknown, token: string) => Promise<Json>;
 type Rest = (name: string, body?: unknown, caller?: Caller) => Promise<RestResult>;
 
 export interface MadeSource {
@@ -184,7 +185,7 @@ export interface MadeSource {
   signingSecret: string;
 }
 
-function factories(core: Core, rest: Rest) {
+function factories(core: Core, rest: Rest, data: Data) {
   let admin: Promise<{ id: string; token: string }> | undefined;
 
   async function expectStatus(answer: Promise<RestResult>, status: number): Promise<Json> {
@@ -225,6 +226,17 @@ function factories(core: Core, rest: Rest) {
         200,
       );
       return { sourceId, token: body.token, signingSecret: body.signing_secret };
+    },
+
+    /** An API key; `token` is the key itself. */
+    async apiKey(input: Record<string, unknown> = {}): Promise<{ id: string; token: string }> {
+      const { token } = await make.admin();
+      const { createApiKey } = await data(
+        'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { key apiKey { legacyId } } }',
+        { input: { name: `key-${unique()}`, kind: 'SECRET', ...input } },
+        token,
+      );
+      return { id: createApiKey.apiKey.legacyId, token: createApiKey.key };
     },
 
     async channel(source: MadeSource, sourceChannelId = `channel-${unique()}`) {

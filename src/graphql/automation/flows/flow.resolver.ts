@@ -16,8 +16,8 @@ import {
 import { PageArgs, toConnection } from '../../connection.ts';
 import type { GraphCtx } from '../../context.ts';
 import { globalId, uuidOf } from '../../ids.ts';
-import { DeletePayload } from '../../messaging/tags/tag.type.ts';
 import { JsonScalar } from '../../scalars.ts';
+import { DeletePayload } from '../../stored.ts';
 import {
   CreateFlowInput,
   FlowConnection,

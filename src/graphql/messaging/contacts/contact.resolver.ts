@@ -17,9 +17,9 @@ import { PageArgs, toConnection } from '../../connection.ts';
 import type { GraphCtx } from '../../context.ts';
 import { globalId, optionalUuidOf, uuidOf } from '../../ids.ts';
 import { isJsonObject } from '../../json-object.ts';
+import { DeletePayload } from '../../stored.ts';
 import { conversationConnection } from '../conversations/conversation.resolver.ts';
 import { ConversationConnection } from '../conversations/conversation.type.ts';
-import { DeletePayload } from '../tags/tag.type.ts';
 import { ContactType } from './contact.type.ts';
 import {
   ContactConnection,

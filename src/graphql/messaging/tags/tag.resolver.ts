@@ -2,7 +2,8 @@ import { Arg, Ctx, Mutation, Query, Resolver } from 'type-graphql';
 import { createTag, deleteTag, listTags, updateTag } from '../../../domain/messaging/tags/tag.service.ts';
 import type { GraphCtx } from '../../context.ts';
 import { globalId, uuidOf } from '../../ids.ts';
-import { CreateTagInput, DeletePayload, TagInput, TagPayload, TagType, UpdateTagInput } from './tag.type.ts';
+import { DeletePayload } from '../../stored.ts';
+import { CreateTagInput, TagInput, TagPayload, TagType, UpdateTagInput } from './tag.type.ts';
 
 @Resolver()
 export class TagResolver {

@@ -51,9 +51,3 @@ export class TagPayload {
   @Field(() => TagType, { description: 'The tag.' })
   tag!: TagType;
 }
-
-@ObjectType({ simpleResolvers: true, description: 'What was deleted.' })
-export class DeletePayload {
-  @Field(() => ID, { description: 'Its opaque id.' })
-  deletedId!: string;
-}

@@ -8,7 +8,7 @@ import {
 } from '../../../domain/messaging/templates/message-template.service.ts';
 import type { GraphCtx } from '../../context.ts';
 import { globalId, sourceNameOf, uuidOf } from '../../ids.ts';
-import { DeletePayload } from '../tags/tag.type.ts';
+import { DeletePayload } from '../../stored.ts';
 import {
   CreateTemplateInput,
   TemplateInput,
