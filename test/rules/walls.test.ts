@@ -60,7 +60,7 @@ const planted: [rule: string, file: string, says: string][] = [
     `@Entity() class A { @Property() async a() { return await import('graphql'); } }`,
   ],
   ['logging-comes-by-ctx', `${tag}/p4.ts`, `import { pino } from 'pino'; export const log = pino();`],
-  ['one-fence-for-scripts', `${tag}/p5b.ts`, `import jsonata from 'jsonata'; export const j = jsonata;`],
+  ['one-fence-for-scripts', `${tag}/p5c.ts`, `import jsonata from 'jsonata'; export const j = jsonata;`],
   ['one-way-out', `${tag}/p5.ts`, `import { fetch } from 'undici'; export const f = fetch;`],
   ['addresses-are-counted-once', `${tag}/p5b.ts`, `import ip from 'ipaddr.js'; export const i = ip;`],
   ['secrets-stay-with-their-owners', `${tag}/p6.ts`, `import jwt from 'jsonwebtoken'; export const j = jwt;`],
