@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { rows } from '../../src/domain/statement.ts';
 import { type ActionEndpoint, startActionEndpoint } from '../support/action-endpoint.ts';
 import { type App, type Json, startApp } from '../support/app.ts';
+import { createTestDatabase } from '../support/database.ts';
 import { flowsOf, journeyFields, passTime } from '../support/flows.ts';
 import { until } from '../support/until.ts';
 
@@ -566,6 +567,31 @@ describe('a journey', () => {
       { token: agent.token },
     );
     expect(body.errors[0].extensions.code).toBe('FORBIDDEN');
+  });
+
+  it('goes on in another process, once, when the one that it began in is gone', async () => {
+    const database = await createTestDatabase();
+    const [first, second] = [{ database: { url: database.url } }, { database: { url: database.url } }];
+    const before = await startApp(first);
+    const its = await flowsOf(before);
+    const conversation = await before.make.conversation();
+    const flowId = await its.published([
+      { id: 'w', type: 'wait', for: 'duration', duration: 'P2D', next: 'm' },
+      say('m', 'Two days later'),
+    ]);
+    const journey = await its.start(flowId, { conversationId: conversation.id });
+    await its.waiting(journey);
+    await before.stop();
+
+    const after = await startApp(second);
+    const theirs = await flowsOf(after);
+    await passTime(after, 2 * day);
+    expect(await theirs.ended(journey)).toMatchObject({ status: 'COMPLETED' });
+    await passTime(after, 2 * day);
+    const said = await rows(after.core.em.fork(), sql`select 1 from message where sender_type = 'BOT'`);
+    expect(said).toHaveLength(1);
+    await after.stop();
+    await database.drop();
   });
 
   it('costs nothing while it waits: ten thousand of them leave a claim as it was', async () => {
