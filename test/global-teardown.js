@@ -27,8 +27,9 @@ function isTable(value) {
   return rows.length > 0 && rows.every((row) => typeof row?.runs === 'string');
 }
 
-// Somebody who runs a part of the tests sees a part of the rows.
+// Somebody who runs a part of the tests, or the long ones, sees a part of the rows.
 function isWhole({ testPathPatterns, testNamePattern, onlyChanged, onlyFailures, shard }) {
+  if (process.argv.some((word) => word.startsWith('--testMatch'))) return false;
   return testPathPatterns.patterns.length === 0 && !testNamePattern && !onlyChanged && !onlyFailures && !shard;
 }
 
