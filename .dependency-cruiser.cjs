@@ -91,20 +91,44 @@ module.exports = {
       to: { path: packages('ipaddr.js') },
     },
     {
-      name: 'one-fence-for-scripts',
-      comment:
-        'What users wrote is parsed and run in a process of its own that can be ended. A second user of these libraries ' +
-        'would run it in the process, where an endless loop stops everybody.',
-      severity: 'error',
-      from: { path: '^src/', pathNot: '^src/domain/automation/expressions/' },
-      to: { path: packages('jsonata', 'liquidjs', 're2js') },
-    },
-    {
       name: 'secrets-stay-with-their-owners',
       comment: 'Passwords and tokens are made and checked in accounts and sources; others ask their services.',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/domain/(accounts|messaging/sources)/' },
       to: { path: packages('@node-rs/argon2', 'jsonwebtoken') },
+    },
+    {
+      name: 'scripts-stay-in-their-process',
+      comment:
+        'What users of flows write is run by these libraries, and texts of theirs can make V8 abort the process they are ' +
+        'in: only the engines name them, and only the program of that process comes to the engines.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/domain/automation/expressions/(jsonata|liquid|regex)-engine\\.ts$' },
+      to: { path: packages('jsonata', 'liquidjs', 're2js') },
+    },
+    {
+      name: 'engines-load-in-their-process',
+      comment:
+        'The engines cost memory and time at the start as well. What the program of that process needs besides, it alone ' +
+        'imports; the service and the pool send it data.',
+      severity: 'error',
+      from: {
+        path: '^src/',
+        pathNot:
+          '^src/domain/automation/expressions/(expression-worker|script-runner|template-places|[a-z]+-engine)\\.ts$',
+      },
+      to: {
+        path: '^src/domain/automation/expressions/(expression-worker|script-runner|template-places|[a-z]+-engine)\\.ts$',
+      },
+    },
+    {
+      name: 'processes-start-in-named-places',
+      comment:
+        'A process or thread that a service started would outlive requests and stops, and carry our rights with it. The ' +
+        'domain has one kind, for expressions and templates, with everything taken from it.',
+      severity: 'error',
+      from: { path: '^src/domain/', pathNot: '^src/domain/automation/expressions/' },
+      to: { path: '^(node:)?(child_process|worker_threads|cluster|vm)$' },
     },
     {
       name: 'subjects-meet-at-the-service',
