@@ -18,7 +18,11 @@ export default defineConfig({
     // No data: addresses of ours, so that the policy of the pages can stay narrow.
     assetsInlineLimit: 0,
     rolldownOptions: {
-      input: { graphiql: 'src/web/graphiql/index.html', docs: 'src/web/docs/index.html' },
+      input: {
+        graphiql: 'src/web/graphiql/index.html',
+        docs: 'src/web/docs/index.html',
+        journey: 'src/web/journey/index.html',
+      },
       onLog(level, log, defaultHandler) {
         // "use no memo" and the like in GraphiQL's files mean nothing to a bundler: hundreds of lines without use.
         if (log.code !== 'MODULE_LEVEL_DIRECTIVE') defaultHandler(level, log);

@@ -32,6 +32,7 @@ import { setStep } from './domain/automation/flows/step-set.ts';
 import { waitStep } from './domain/automation/flows/step-wait.ts';
 import { registerStepKind } from './domain/automation/flows/steps.service.ts';
 import { advanceJourney } from './domain/automation/journeys/journey.advance.service.ts';
+import { verifyJourneyToken } from './domain/automation/journeys/journey.link.service.ts';
 import { hearMessages } from './domain/automation/journeys/journey.listen.service.ts';
 import { journeyLane } from './domain/automation/journeys/journey.service.ts';
 import { journeyChecks } from './domain/automation/journeys/kept-listeners.ts';
@@ -89,6 +90,7 @@ const entities = [
 registerTokenKind('user', verifyUserToken);
 registerTokenKind('source', verifySourceToken);
 for (const prefix of Object.values(keyPrefixes)) registerOpaqueTokenKind(prefix, verifyApiKey);
+registerTokenKind('journey', verifyJourneyToken);
 registerLaneKind(conversationLane, deliverConversation);
 registerLaneKind(retentionLane.kind, retentionKind);
 registerLaneKind(journeyLane, advanceJourney);

@@ -2,10 +2,10 @@ import type { Ctx, Principal } from './context.ts';
 import { Forbidden, Unauthenticated } from './errors.ts';
 
 /** Who comes, as the table of rights names them. */
-export type Audience = 'anonymous' | 'AGENT' | 'ADMIN' | 'source' | 'apiKey';
+export type Audience = 'anonymous' | 'AGENT' | 'ADMIN' | 'source' | 'apiKey' | 'journey';
 
 // API keys open routes of their own and are not among them.
-const everybody: Audience[] = ['anonymous', 'AGENT', 'ADMIN', 'source'];
+const everybody: Audience[] = ['anonymous', 'AGENT', 'ADMIN', 'source', 'journey'];
 const people: Audience[] = ['AGENT', 'ADMIN'];
 const signingIn: Audience[] = ['anonymous', 'AGENT', 'ADMIN'];
 
@@ -117,6 +117,11 @@ export const rights = {
   createSourceChannel: ['source'],
   disconnectSourceChannel: ['source'],
 
+  openJourneyLink: [...signingIn, 'journey'],
+  linkedConversation: ['journey'],
+  sendLinkedMessage: ['journey'],
+  'Subscription.linkedMessages': ['journey'],
+
   /** Beside those who ask on the machine itself (server/local-caller.ts). */
   '/metrics': ['ADMIN'],
   /** Pool, event loop and backlog in the answer that everybody may read without them. */
@@ -155,6 +160,7 @@ const neededTokens: [Audience, string][] = [
   ['ADMIN', 'the token of an administrator'],
   ['source', 'the token of a source'],
   ['apiKey', 'an API key'],
+  ['journey', 'the token of a link'],
 ];
 
 function neededFor(action: Action): string {
@@ -185,4 +191,10 @@ export function sourceOf(ctx: Ctx): { sourceId: string; sourceName: string } {
 export function apiKeyOf(ctx: Ctx): Extract<Principal, { kind: 'apiKey' }> {
   if (ctx.principal.kind !== 'apiKey') throw new Forbidden();
   return ctx.principal;
+}
+
+/** The journey whose link this is, and its conversation. @throws Forbidden when the principal has no link */
+export function linkOf({ principal }: Asking): { journeyId: string; conversationId: string } {
+  if (principal.kind !== 'journey') throw new Forbidden();
+  return principal;
 }

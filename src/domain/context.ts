@@ -26,6 +26,8 @@ export type Principal =
       role: ApiKeyRole;
       variables: Record<string, unknown>;
     }
+  /** Whoever has the link of a journey: the contact, or whom the contact gave it. */
+  | { kind: 'journey'; journeyId: string; conversationId: string; expiresAt: Date }
   /** Our own background work. */
   | { kind: 'system' };
 

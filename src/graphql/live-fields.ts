@@ -1,4 +1,4 @@
-import type { Ctx } from '../domain/context.ts';
+import type { Ctx, Principal } from '../domain/context.ts';
 import type { LoggedEvent } from '../domain/events.ts';
 
 /** What a subscription's resolver gets as root: an event that is for it, or the word that it must begin again. */
@@ -12,8 +12,8 @@ export interface LiveField {
   open(ctx: Ctx, args: Record<string, unknown>): Promise<void>;
   /** Whether an event is for subscribers with these arguments; asked once per event and group. */
   wants(ctx: Ctx, event: LoggedEvent, args: Record<string, unknown>): Promise<boolean>;
-  /** The one conversation that subscribers with these arguments hear of; then ten thousand open ones cost an event nothing. */
-  conversationId?(args: Record<string, unknown>): string;
+  /** The one conversation that these subscribers hear of, once they may; then ten thousand open ones cost an event nothing. */
+  conversationId?(args: Record<string, unknown>, principal: Principal): string;
 }
 
 /** The subscription fields by name; each subject's resolvers register theirs. */

@@ -23,6 +23,8 @@ export interface GroupQuery {
   field: LiveField;
   /** The field's coerced arguments without `after`. */
   args: Record<string, unknown>;
+  /** The one conversation that it hears of; undefined: of all. */
+  conversationId: string | undefined;
   run: Run;
   variables: Record<string, unknown>;
 }

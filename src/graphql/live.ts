@@ -23,7 +23,7 @@ import type { AdmittedOperation, Graph } from './execute.ts';
 import { graphLimits } from './limits.ts';
 import { LiveBudget } from './live-budget.ts';
 import { type LiveField, liveFields } from './live-fields.ts';
-import { Group, renderEvent, renderReset, sharedCtx } from './live-group.ts';
+import { Group, type GroupQuery, renderEvent, renderReset, sharedCtx } from './live-group.ts';
 import { Pace } from './live-pace.ts';
 import { FairSlots, type Slot } from './live-slots.ts';
 import { type PreparedResult, Subscriber } from './live-subscriber.ts';
@@ -69,7 +69,7 @@ const maxReplays = 8;
 const maxReplaysOfUser = 2;
 
 /**
- * Groups subscribers by document, variables and role, and gives each event to each group once: one question to
+ * Groups subscribers by document, variables and what they may see, and gives each event to each group once: one question to
  * `wants`, one execution, one JSON text for all its sockets.
  *
  * @see performance.md, "Design lessons", 3
@@ -103,9 +103,10 @@ class LiveGroups implements Live {
     const { field, args, after, groupKey } = this.#read(operation, caller.principal);
     const cursor = typeof after === 'string' ? decodeEventCursor(after) : undefined;
     await field.open(createCtx(this.#core, caller), args);
-    const heard = field.conversationId?.(args) ?? 'inbox';
-    const giveBack = this.#budget.take(`${ownerOf(caller.principal)} ${heard}`, groupKey, operation.cost);
-    const group = this.#groups.get(groupKey) ?? this.#makeGroup(operation, field, args);
+    const conversationId = field.conversationId?.(args, caller.principal);
+    const listener = `${ownerOf(caller.principal)} ${conversationId ?? 'inbox'}`;
+    const giveBack = this.#budget.take(listener, groupKey, operation.cost);
+    const group = this.#groups.get(groupKey) ?? this.#makeGroup(operation, { field, args, conversationId });
     const member = new Subscriber(caller.principal, this.#feed.position, {
       onEnd: (ended) => {
         giveBack();
@@ -147,13 +148,13 @@ class LiveGroups implements Live {
     const shown = { ...variables };
     const variable = afterVariable(prepared, root);
     if (variable) delete shown[variable];
-    const groupKey = JSON.stringify([prepared.hash, operationName ?? null, shown, roleOf(principal)]);
+    const groupKey = JSON.stringify([prepared.hash, operationName ?? null, shown, sightOf(principal)]);
     return { field, args, after, groupKey };
   }
 
-  #makeGroup(operation: AdmittedOperation, field: LiveField, args: Record<string, unknown>): Group {
+  #makeGroup(operation: AdmittedOperation, of: Pick<GroupQuery, 'field' | 'args' | 'conversationId'>): Group {
     const run = this.#graph.compiled(operation);
-    return new Group({ core: this.#core, graph: this.#graph, field, args, run, variables: operation.variables });
+    return new Group({ core: this.#core, graph: this.#graph, ...of, run, variables: operation.variables });
   }
 
   /** Synchronous with the look at the feed's position: no event falls between. */
@@ -163,7 +164,7 @@ class LiveGroups implements Live {
     group.members.add(member);
     if (this.#groups.has(key)) return;
     this.#groups.set(key, group);
-    const conversationId = group.query.field.conversationId?.(group.query.args);
+    const { conversationId } = group.query;
     if (conversationId === undefined) this.#unrouted.add(group);
     else {
       const routed = this.#byConversation.get(conversationId) ?? new Set();
@@ -177,7 +178,7 @@ class LiveGroups implements Live {
     if (!group || group.members.size > 0) return;
     this.#groups.delete(key);
     this.#unrouted.delete(group);
-    const conversationId = group.query.field.conversationId?.(group.query.args);
+    const { conversationId } = group.query;
     const routed = conversationId === undefined ? undefined : this.#byConversation.get(conversationId);
     routed?.delete(group);
     if (conversationId !== undefined && routed?.size === 0) this.#byConversation.delete(conversationId);
@@ -261,7 +262,7 @@ class LiveGroups implements Live {
 
   async #renderPast(group: Group, member: Subscriber, events: readonly LoggedEvent[], slot: Slot): Promise<void> {
     const { epoch } = this.#feed;
-    const routedTo = group.query.field.conversationId?.(group.query.args);
+    const routedTo = group.query.conversationId;
     const own = events.filter((event) => routedTo === undefined || event.conversationId === routedTo);
     const pace = new Pace();
     for (let from = 0; from < own.length && !member.ended; ) {
@@ -338,10 +339,13 @@ function afterVariable(prepared: PreparedDocument, root: FieldNode): string | un
 function ownerOf(principal: Principal): string {
   if (principal.kind === 'user') return principal.userId;
   if (principal.kind === 'apiKey') return principal.keyId;
+  if (principal.kind === 'journey') return `journey ${principal.journeyId}`;
   return principal.kind === 'source' ? principal.sourceId : principal.kind;
 }
 
-function roleOf(principal: Principal): string {
+// What results depend on beside document and variables: users of one role see the same, links each their conversation.
+function sightOf(principal: Principal): string {
+  if (principal.kind === 'journey') return `journey ${principal.journeyId} ${principal.conversationId}`;
   return principal.kind === 'user' ? principal.role : principal.kind;
 }
 

@@ -19,6 +19,7 @@ import { UserAdminResolver } from './accounts/users/user-admin.resolver.ts';
 import { ExpressionResolver } from './automation/expressions/expression.resolver.ts';
 import { FlowResolver } from './automation/flows/flow.resolver.ts';
 import { JourneyProgressEventResolver, JourneyResolver } from './automation/journeys/journey.resolver.ts';
+import { JourneyLinkResolver, LinkedMessageEventResolver } from './automation/journeys/journey-link.resolver.ts';
 import { ClientConfigResolver } from './client-config.resolver.ts';
 import type { GraphCtx } from './context.ts';
 import { globalId } from './ids.ts';
@@ -82,6 +83,8 @@ export async function buildParleySchema(): Promise<GraphQLSchema> {
       FlowResolver,
       JourneyResolver,
       JourneyProgressEventResolver,
+      JourneyLinkResolver,
+      LinkedMessageEventResolver,
     ],
     scalarsMap: [{ type: Date, scalar: DateTimeScalar }],
     validate: false,

@@ -14,7 +14,7 @@ export interface Pages {
   isProduction: boolean;
 }
 
-/** The built pages under `webDir`: the GraphQL IDE, the REST docs and their assets, whose names change with their content. */
+/** The built pages under `webDir`: the GraphQL IDE, the REST docs, the page of a journey and their assets, whose names change with their content. */
 export async function pageRoutes(app: FastifyInstance, { webDir, openApi, isProduction }: Pages): Promise<void> {
   let description: string | undefined;
   const isBuilt = existsSync(webDir);
@@ -40,6 +40,11 @@ export async function pageRoutes(app: FastifyInstance, { webDir, openApi, isProd
     pages.get('/', async (_request, reply) => reply.redirect('/graphiql', 302));
     pages.get('/graphiql', async (_request, reply) => sendPage(reply, 'graphiql'));
     pages.get('/docs', async (_request, reply) => sendPage(reply, 'docs'));
+    pages.get('/j/:token', async (_request, reply) => {
+      // Whoever has the address has the conversation: no other site, cache or search engine shall learn it.
+      reply.headers({ 'referrer-policy': 'no-referrer', 'x-robots-tag': 'noindex, nofollow' });
+      return sendPage(reply, 'journey', 'no-store');
+    });
     pages.get('/openapi.json', async (_request, reply) => {
       description ??= openApi();
       return reply.header('content-type', 'application/json; charset=utf-8').send(description);
@@ -51,10 +56,10 @@ export async function pageRoutes(app: FastifyInstance, { webDir, openApi, isProd
     });
   });
 
-  function sendPage(reply: FastifyReply, name: string): FastifyReply {
+  function sendPage(reply: FastifyReply, name: string, cacheControl = 'no-cache'): FastifyReply {
     if (!existsSync(`${webDir}/${name}/index.html`)) {
       return reply.code(404).send({ message: 'this page is not here; the pages are built by: npm run build' });
     }
-    return reply.header('cache-control', 'no-cache').sendFile(`${name}/index.html`);
+    return reply.header('cache-control', cacheControl).sendFile(`${name}/index.html`);
   }
 }

@@ -27,5 +27,6 @@ export const serverRoutes: readonly ServerRoute[] = [
   { path: '/graphiql', method: 'GET', audience: 'everyone' },
   { path: '/docs', method: 'GET', audience: 'everyone' },
   { path: '/openapi.json', method: 'GET', audience: 'everyone' },
+  { path: '/j/:token', method: 'GET', audience: 'everyone' },
   { path: '/assets/*', method: 'GET', audience: 'everyone' },
 ];

@@ -190,9 +190,10 @@ class GraphSockets implements Sockets {
     }
     const { principal } = connection;
     if (principal.kind === 'anonymous' || !may({ principal }, '__typename')) return false;
-    if (principal.kind !== 'user' || !connection.isOpen) return true;
+    if (!connection.isOpen) return true;
+    if ('expiresAt' in principal) connection.closeAt(principal.expiresAt.getTime() - this.#core.now().getTime());
+    if (principal.kind !== 'user') return true;
     if (principal.tokenVersion < (this.#revoked.get(principal.userId) ?? 0)) return false;
-    connection.closeAt(principal.expiresAt.getTime() - this.#core.now().getTime());
     const sockets = this.#byUser.get(principal.userId) ?? new Set();
     this.#byUser.set(principal.userId, sockets.add(connection));
     return true;

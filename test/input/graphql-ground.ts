@@ -2,6 +2,7 @@ import { expect } from '@jest/globals';
 import { buildClientSchema, type GraphQLSchema, getIntrospectionQuery } from 'graphql';
 import { type Audience, rights } from '../../src/domain/access.ts';
 import { type App, type Json, type RestResult, startApp } from '../support/app.ts';
+import { journeyToken } from '../support/flows.ts';
 import { type Place, placesOf, refuses } from '../support/graph-places.ts';
 import { type GraphSocket, openSocket } from '../support/graph-socket.ts';
 import { withValue } from '../support/rest-rows.ts';
@@ -50,7 +51,12 @@ export class GraphGround {
       sourceId: source.sourceId,
       email: 'somebody@input.test',
     };
-    const tokens = { anonymous: undefined, ADMIN: (await app.make.admin()).token, source: source.token };
+    const tokens = {
+      anonymous: undefined,
+      ADMIN: (await app.make.admin()).token,
+      source: source.token,
+      journey: await journeyToken(app, channel.id),
+    };
     // What was counted on the way here is not to be taken for what a refused request wrote.
     await app.core.legacyCalls.flush();
     return new GraphGround(app, schema, placesOf(schema, known), tokens);
@@ -135,7 +141,7 @@ export class GraphGround {
     const allowed: Audience[] = rights[root as keyof typeof rights] ?? [];
     return (['anonymous', 'ADMIN', 'source'] as const).find((one) => allowed.includes(one)) === 'anonymous'
       ? undefined
-      : this.#tokens[allowed.includes('ADMIN') ? 'ADMIN' : 'source'];
+      : this.#tokens[(['ADMIN', 'source', 'journey'] as const).find((one) => allowed.includes(one))!];
   }
 
   // One for each token: nobody comes onto a socket without.

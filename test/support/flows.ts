@@ -89,3 +89,18 @@ export async function passTime(app: App, seconds: number): Promise<void> {
   );
   app.core.wakeups.hint('lane');
 }
+
+/** The token of a link to a journey that waits, in a conversation of its own in that channel. */
+export async function journeyToken(app: App, channelId: string): Promise<string> {
+  const flows = await flowsOf(app);
+  const { token } = await app.make.admin();
+  const send =
+    'mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { conversation { id } } } }';
+  const recipient = { channelId, sourceRecipientId: 'somebody' };
+  const { sendMessage } = await app.data(send, { input: { recipient, text: 'Hello' } }, token);
+  const flowId = await flows.published([{ id: 'wait', type: 'wait', for: 'duration', duration: 'PT1H' }]);
+  const { link } = await flows.start(flowId, { conversationId: sendMessage.message.conversation.id });
+  const linkToken = String(link).split('/').at(-1);
+  const open = 'mutation ($input: OpenJourneyLinkInput!) { openJourneyLink(input: $input) { token } }';
+  return (await app.graphql(open, { input: { linkToken } })).body.data.openJourneyLink.token;
+}

@@ -4,7 +4,7 @@ import type { Core, Settings } from '../../context.ts';
 import { Unauthenticated } from '../../errors.ts';
 
 /** Each opens its own doors only; the key is derived from the audience, so one kind never passes as another. */
-export type TokenAudience = 'user' | 'source' | 'reset';
+export type TokenAudience = 'user' | 'source' | 'reset' | 'journey';
 
 export interface TokenClaims {
   sub: string;
