@@ -45,7 +45,10 @@ create table journey (
   foreign key (flow_id, flow_number) references flow_version (flow_id, number)
 ) with (fillfactor = 80);
 create index journey_flow on journey (flow_id, id desc);
-create index journey_conversation on journey (conversation_id, id desc) where conversation_id is not null;
+create index journey_flow_status on journey (flow_id, status, id desc);
+create index journey_status on journey (status, id desc);
+-- What an ingest asks: a conversation may have had many.
+create index journey_conversation on journey (conversation_id) where status = 'ACTIVE' and conversation_id is not null;
 
 create table journey_identifier (
   journey_id uuid not null references journey (id) on delete cascade,
@@ -56,6 +59,7 @@ create table journey_identifier (
   primary key (journey_id, type, value)
 );
 create index journey_identifier_match on journey_identifier (flow_id, type, value, journey_id desc) where active;
+create index journey_identifier_value on journey_identifier (flow_id, type, value);
 
 create table journey_event (
   journey_id uuid not null references journey (id) on delete cascade,
@@ -68,6 +72,7 @@ create table journey_event (
   primary key (journey_id, seq)
 );
 create unique index journey_event_dedupe on journey_event (journey_id, dedupe_key) where dedupe_key is not null;
+create index journey_event_open on journey_event (journey_id, seq) where consumed_at is null;
 create index journey_event_age on journey_event (consumed_at) where consumed_at is not null;
 
 -- How many listeners want to hear of a conversation's messages in the transaction that stores them; an ingest asks

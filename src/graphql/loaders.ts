@@ -7,9 +7,16 @@ import type { Secret } from '../domain/accounts/secrets/secret.entity.ts';
 import { findSecrets } from '../domain/accounts/secrets/secret.service.ts';
 import type { UserAccount } from '../domain/accounts/users/user.entity.ts';
 import { findUsers } from '../domain/accounts/users/user.service.ts';
-import type { Flow } from '../domain/automation/flows/flow.entity.ts';
-import { findFlows } from '../domain/automation/flows/flow.service.ts';
-import { findJourneys, type Journey } from '../domain/automation/journeys/journey.read.service.ts';
+import type { Flow, FlowVersion } from '../domain/automation/flows/flow.entity.ts';
+import { findFlows, findPublishedVersions, listFlowVersions } from '../domain/automation/flows/flow.service.ts';
+import {
+  findJourneys,
+  type Identifier,
+  type Journey,
+  type JourneyEvent,
+  listJourneyEvents,
+  listJourneyIdentifiers,
+} from '../domain/automation/journeys/journey.read.service.ts';
 import type { Ctx } from '../domain/context.ts';
 import { currentEventCursor } from '../domain/events.ts';
 import type { Channel } from '../domain/messaging/channels/channel.entity.ts';
@@ -52,6 +59,10 @@ export interface Loaders {
   template: DataLoader<string, MessageTemplate | null>;
   flow: DataLoader<string, Flow | null>;
   journey: DataLoader<string, Journey | null>;
+  publishedVersion: DataLoader<string, FlowVersion | null>;
+  flowVersions: DataLoader<string, FlowVersion[]>;
+  identifiersOfJourney: DataLoader<string, Identifier[]>;
+  eventsOfJourney(journeyId: string, last: number): Promise<JourneyEvent[]>;
   /** For administrators only, like the two behind it: their services ask. */
   apiKey: DataLoader<string, ApiKey | null>;
   apiKeyGroup: DataLoader<string, ApiKeyGroup | null>;
@@ -131,6 +142,18 @@ export function createLoaders(ctx: Ctx): Loaders {
     },
     get journey() {
       return loader('journey', findJourneys);
+    },
+    get publishedVersion() {
+      return loader('published version', findPublishedVersions);
+    },
+    get flowVersions() {
+      return loader('flow versions', listFlowVersions);
+    },
+    get identifiersOfJourney() {
+      return loader('identifiers of journey', listJourneyIdentifiers);
+    },
+    eventsOfJourney(journeyId, last) {
+      return loader(`events of journey ${last}`, (_, ids) => listJourneyEvents(ctx, ids, last)).load(journeyId);
     },
     get apiKey() {
       return loader('API key', findApiKeys);

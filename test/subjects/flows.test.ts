@@ -192,6 +192,12 @@ describe('a flow', () => {
         /does not belong/,
       ],
       [
+        'a wait for an event without its name',
+        { start: 'w', steps: [{ id: 'w', type: 'wait', for: 'event', timeout: 'P1D' }] },
+        'definition.steps[0].name',
+        /needs it/,
+      ],
+      [
         'a bad duration',
         { start: 'w', steps: [{ id: 'w', type: 'wait', for: 'duration', duration: '2 days' }] },
         'definition.steps[0].duration',

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { type App, type Json, type MadeSource, startApp } from '../support/app.ts';
+import { flowsOf } from '../support/flows.ts';
 import { sendToEach, settled } from '../support/sending.ts';
 import { statementsOf } from '../support/statements.ts';
 
@@ -55,6 +56,25 @@ describe('the SQL of one request', () => {
     expect(few).toHaveLength(many.length);
     // The page with its counters, the contacts' conversations, their totals and the messages.
     expect(many).toHaveLength(4);
+  });
+
+  it('is as many statements for 2 flows and journeys with all that hangs on them as for 20', async () => {
+    const flows = await flowsOf(app);
+    for (let count = 0; count < 20; count += 1) {
+      const flowId = await flows.published([{ id: 'e', type: 'end', status: 'COMPLETED' }]);
+      await flows.ended(await flows.start(flowId, { identifiers: [{ type: 'TEXT', value: `${count}` }] }));
+    }
+    const ofFlows = '{ nodes { name published { number } versions { number definition } } }';
+    const ofJourneys =
+      '{ nodes { status link flow { name } contact { displayName } events { name } identifiers { value } } }';
+    for (const [field, shown, most] of [
+      ['flows', ofFlows, 3],
+      ['journeys', ofJourneys, 3],
+    ] as const) {
+      const few = await statements(`{ ${field}(first: 2) ${shown} }`);
+      const many = await statements(`{ ${field}(first: 20) ${shown} }`);
+      expect([field, few.length, many.length]).toEqual([field, most, most]);
+    }
   });
 
   it('is as many statements for 5 messages by id as for 50', async () => {

@@ -31,7 +31,7 @@ export async function createFlow(ctx: Ctx, { name, definition }: NewFlow): Promi
   return transaction(ctx, async (tx) => {
     await rows(tx.em, sql`select pg_advisory_xact_lock(13, 0)`);
     if ((await tx.em.count(Flow)) >= mostFlows) {
-      throw new InvalidInput('name', `there are ${mostFlows} flows, no more are taken: delete one first`);
+      throw new InvalidInput('name', `there are ${mostFlows} flows, no more are taken`);
     }
     const flow = tx.em.create(Flow, { id: newId(), name, draft, createdAt: tx.now(), updatedAt: tx.now() });
     await tx.em.flush();
@@ -70,7 +70,7 @@ export async function publishFlow(
   allow(ctx, 'publishFlow');
   return transaction(ctx, async (tx) => {
     const flow = await lockedFlow(tx, flowId);
-    const [newest] = await readVersions(tx, { flowId, newest: 1 });
+    const [newest] = await readVersions(tx, { flowIds: [flowId], newest: 1 });
     const isKnown = newest && (await isDraftOf(tx, flow.id, newest.number));
     const version = isKnown ? newest : await addVersion(tx, flow, (newest?.number ?? 0) + 1);
     flow.publishedNumber = version.number;
@@ -144,15 +144,17 @@ export async function findFlows(ctx: Ctx, ids: readonly string[]): Promise<(Flow
 
 const mostVersions = 100;
 
-/** The versions of a flow, the newest first, at most 100; the caller has checked the rights. */
-export function listFlowVersions(ctx: Ctx, flowId: string): Promise<FlowVersion[]> {
-  return readVersions(ctx, { flowId, newest: mostVersions });
+/** The versions of each of several flows, the newest first, at most 100; the caller has checked the rights. */
+export async function listFlowVersions(ctx: Ctx, flowIds: readonly string[]): Promise<FlowVersion[][]> {
+  const found = await readVersions(ctx, { flowIds, newest: mostVersions });
+  const byFlow = Map.groupBy(found, ({ flowId }) => flowId);
+  return flowIds.map((id) => byFlow.get(id) ?? []);
 }
 
-/** Null where it is not there; the caller has checked the rights. */
-export async function findFlowVersion(ctx: Ctx, flowId: string, number: number): Promise<FlowVersion | null> {
-  const [version] = await readVersions(ctx, { flowId, number });
-  return version ?? null;
+/** The version that new journeys of each of several flows take, null where none is published; the caller has checked the rights. */
+export async function findPublishedVersions(ctx: Ctx, flowIds: readonly string[]): Promise<(FlowVersion | null)[]> {
+  const found = await readVersions(ctx, { flowIds, newest: 'published' });
+  return flowIds.map((id) => found.find(({ flowId }) => flowId === id) ?? null);
 }
 
 /** The JSON Schema of a definition, for editors. */
@@ -188,24 +190,31 @@ async function addVersion(tx: Tx, { id, draft }: Flow, number: number): Promise<
   return { flowId: id, number, definition: draft, publishedById, publishedAt };
 }
 
+interface VersionRow {
+  flow_id: string;
+  number: number;
+  definition: FlowDefinition;
+  published_by: string | null;
+  published_at: number;
+}
+
 async function readVersions(
   ctx: Ctx,
-  asked: { flowId: string; newest: number } | { flowId: string; number: number },
+  { flowIds, newest }: { flowIds: readonly string[]; newest: number | 'published' },
 ): Promise<FlowVersion[]> {
-  const which = 'number' in asked ? sql`and number = ${asked.number}::int` : sql``;
-  const found = await readRows<{
-    number: number;
-    definition: FlowDefinition;
-    published_by: string | null;
-    published_at: number;
-  }>(
+  const which =
+    newest === 'published'
+      ? sql`and number = (select published_number from flow where id = asked.id)`
+      : sql`order by number desc limit ${sql.lit(newest)}`;
+  const found = await readRows<VersionRow>(
     ctx,
-    sql`select number, definition, published_by::text, ${sql.raw(epochMs('published_at'))} published_at from flow_version
-        where flow_id = ${asked.flowId}::uuid ${which}
-        order by number desc limit ${sql.lit('newest' in asked ? asked.newest : 1)}`,
+    sql`select v.* from unnest(${[...flowIds]}::uuid[]) asked(id) cross join lateral (
+          select flow_id::text, number, definition, published_by::text, ${sql.raw(epochMs('published_at'))} published_at
+          from flow_version where flow_id = asked.id ${which}) v
+        order by v.flow_id, v.number desc`,
   );
   return found.map((row) => ({
-    flowId: asked.flowId,
+    flowId: row.flow_id,
     number: row.number,
     definition: row.definition,
     publishedById: row.published_by,

@@ -1,6 +1,13 @@
 import { DateTime, Duration } from 'luxon';
 import { z } from 'zod';
-import { expressionField, StepFailed, type StepKind, scriptValue, stepReference } from './steps.service.ts';
+import {
+  expressionField,
+  StepFailed,
+  type StepKind,
+  type StepPath,
+  scriptValue,
+  stepReference,
+} from './steps.service.ts';
 
 const longestMs = 10 * 366 * 86_400_000;
 
@@ -15,7 +22,12 @@ const durationField = z
 
 const fields = z.strictObject({
   for: z.enum(['event', 'duration', 'until']).describe('What it waits for.'),
-  name: z.string().min(1).max(255).optional().describe('event: its name, such as message.received.'),
+  name: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe('event: its name, such as message.received. Else what to call the step.'),
   where: expressionField.optional().describe('event: an expression over it that has to be true.'),
   timeout: durationField.optional().describe('event: how long at most, such as P2D.'),
   onTimeout: stepReference.optional().describe('event: where it goes on when that is over; without it at next.'),
@@ -25,12 +37,12 @@ const fields = z.strictObject({
 
 type Fields = z.infer<typeof fields>;
 
-const allowed = { event: ['name', 'where', 'timeout', 'onTimeout'], duration: ['duration'], until: ['until'] } as const;
+const allowed = { event: ['where', 'timeout', 'onTimeout'], duration: ['duration'], until: ['until'] } as const;
 const needed = { event: 'name', duration: 'duration', until: 'until' } as const;
-const special = ['name', 'where', 'timeout', 'onTimeout', 'duration', 'until'] as const;
+const special = ['where', 'timeout', 'onTimeout', 'duration', 'until'] as const;
 
 /**
- * Waits for an event, some time or an instant. The step's own `name` is the event's here, as the contract has it.
+ * Waits for an event, some time or an instant. `name` is the event's where it waits for one, as the contract has it.
  *
  * @see contracts, "Steps of a flow"
  */
@@ -52,7 +64,10 @@ export const waitStep: StepKind<Fields> = {
     const own: readonly string[] = allowed[step.for];
     const faults = special
       .filter((field) => step[field] !== undefined && !own.includes(field))
-      .map((field) => ({ path: [field], message: `does not belong to a wait for ${step.for}` }));
+      .map((field): { path: StepPath; message: string } => ({
+        path: [field],
+        message: `does not belong to a wait for ${step.for}`,
+      }));
     const field = needed[step.for];
     if (step[field] === undefined) faults.push({ path: [field], message: `a wait for ${step.for} needs it` });
     if (step.onTimeout !== undefined && step.timeout === undefined) {

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Ctx } from '../../context.ts';
-import { epochMs, readRows } from '../../statement.ts';
+import { epochMs, readRows, rows } from '../../statement.ts';
+import type { Tx } from '../../transaction.ts';
 import type { FlowDefinition, Waiting } from '../flows/steps.service.ts';
 
 export type JourneyStatus = 'ACTIVE' | 'COMPLETED' | 'ABORTED' | 'REPLACED' | 'FAILED';
@@ -171,7 +172,8 @@ export async function readJourneyState(ctx: Ctx, id: string): Promise<JourneySta
           ${contactFacts} contact, ${conversationFacts} conversation,
           (select json_agg(e order by e.seq) from (
             select seq, name, payload from journey_event
-            where journey_id = j.id and consumed_at is null and seq > j.looked_at and (j.waiting is null or j.waiting ? 'event')
+            where journey_id = j.id and consumed_at is null and seq > j.looked_at
+              and (j.waiting is null or name = j.waiting #>> '{event,name}')
             order by seq limit ${sql.lit(mostEvents)}) e) events,
           ${sql.raw(epochMs('now()'))} now
         from journey j join flow_version v on v.flow_id = j.flow_id and v.number = j.flow_number
@@ -203,4 +205,13 @@ export async function readJourneyState(ctx: Ctx, id: string): Promise<JourneySta
     events: row.events ?? [],
     now: new Date(row.now),
   };
+}
+
+/** What belongs to the end of a journey: it is matched no more, and no wait will take what it was told. */
+export async function closeJourney(tx: Tx, journeyId: string): Promise<void> {
+  await rows(
+    tx.em,
+    sql`with void as (update journey_identifier set active = false where journey_id = ${journeyId}::uuid and active)
+        update journey_event set consumed_at = now() where journey_id = ${journeyId}::uuid and consumed_at is null`,
+  );
 }

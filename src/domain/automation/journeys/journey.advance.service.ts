@@ -7,7 +7,7 @@ import { lockForResults } from '../../messaging/metadata/waiting-metadata.servic
 import { rows } from '../../statement.ts';
 import { type Tx, transaction } from '../../transaction.ts';
 import { StepFailed } from '../flows/steps.service.ts';
-import { type JourneyState, readJourneyState } from './journey-rows.ts';
+import { closeJourney, type JourneyState, readJourneyState } from './journey-rows.ts';
 import { failure, runSlice, type Slice } from './journey-run.ts';
 
 /** What one claim works off before others get a turn. */
@@ -44,8 +44,9 @@ export const advanceJourney: LaneKind = {
 async function advance(ctx: Ctx, lease: Lease, state: JourneyState): Promise<LaneResult | undefined> {
   const slice = await runSlice(ctx, state);
   try {
-    const wakeInMs = await write(ctx, lease, state, slice);
-    if (slice.goesOn) return undefined;
+    const { wakeInMs, isToldMore } = await write(ctx, lease, state, slice);
+    // What came while the slice was computed may be what it waits for now; whoever told it saw the wait before.
+    if (slice.goesOn || (isToldMore && !slice.ended)) return undefined;
     return wakeInMs === null ? { next: 'finish' } : { next: 'timer', inMs: Math.max(0, wakeInMs) };
   } catch (error) {
     if (error instanceof Moved) return undefined;
@@ -62,8 +63,14 @@ async function advance(ctx: Ctx, lease: Lease, state: JourneyState): Promise<Lan
   }
 }
 
-/** @returns milliseconds until the wait ends by itself; null where it does not */
-function write(ctx: Ctx, lease: Lease, state: JourneyState, slice: Slice): Promise<number | null> {
+interface Written {
+  /** Until the wait ends by itself; null where it does not. */
+  wakeInMs: number | null;
+  /** Events came since the state was read. */
+  isToldMore: boolean;
+}
+
+function write(ctx: Ctx, lease: Lease, state: JourneyState, slice: Slice): Promise<Written> {
   const { effect, ended, consumedUpTo } = slice;
   const bound = effect?.binds;
   const isRebound = bound !== undefined && bound.conversationId !== state.conversationId;
@@ -72,8 +79,9 @@ function write(ctx: Ctx, lease: Lease, state: JourneyState, slice: Slice): Promi
     const own = state.conversationId !== null && (ended || isRebound) ? [state.conversationId] : [];
     const locked = [...new Set([...own, ...(effect?.conversationIds ?? [])])];
     if (locked.length > 0) await rows(tx.em, lockForResults(effect?.sources ?? [], locked));
-    const wakeInMs = await moveJourney(tx, state, slice);
-    if (consumedUpTo > 0) {
+    const written = await moveJourney(tx, state, slice);
+    if (ended) await closeJourney(tx, state.id);
+    else if (consumedUpTo > 0) {
       await rows(
         tx.em,
         sql`update journey_event set consumed_at = now()
@@ -83,19 +91,18 @@ function write(ctx: Ctx, lease: Lease, state: JourneyState, slice: Slice): Promi
     await effect?.apply(tx);
     if (own.length > 0) await changeListeners(tx, own[0]!, -1);
     if (isRebound && !ended) await changeListeners(tx, bound.conversationId, 1);
-    if (ended) await voidIdentifiers(tx, state.id);
     await appendEvents(tx, [{ kind: 'journey.updated', conversationId: null, payload: { journeyId: state.id } }]);
     await lease.check(tx);
-    return wakeInMs;
+    return written;
   });
 }
 
-async function moveJourney(tx: Tx, state: JourneyState, { course, ended, effect }: Slice): Promise<number | null> {
+async function moveJourney(tx: Tx, state: JourneyState, { course, ended, effect }: Slice): Promise<Written> {
   const { conversationId, contactId } = effect?.binds ?? state;
   const json = (value: unknown) => (value == null ? null : JSON.stringify(value));
-  const [moved] = await rows<{ wake_in_ms: number | null }>(
+  const [moved] = await rows<{ wake_in_ms: number | null; next_event: number }>(
     tx.em,
-    sql`update journey set status = ${ended?.status ?? 'ACTIVE'}, reason = ${ended?.reason ?? null},
+    sql`update journey set status = ${ended?.status ?? 'ACTIVE'}, reason = ${storable(ended?.reason)},
           step_id = ${course.stepId}, waiting = ${ended ? null : json(course.waiting)}::jsonb,
           wake_at = ${ended ? null : (course.wakeAt?.toISOString() ?? null)}::timestamptz,
           vars = ${JSON.stringify(course.vars)}::jsonb, event = ${json(course.event)}::jsonb,
@@ -103,13 +110,13 @@ async function moveJourney(tx: Tx, state: JourneyState, { course, ended, effect 
           looked_at = ${course.lookedAt}::int, conversation_id = ${conversationId}::uuid, contact_id = ${contactId}::uuid,
           version = version + 1, updated_at = now(), ended_at = case when ${Boolean(ended)} then now() end
         where id = ${state.id}::uuid and version = ${state.version}::int and status = 'ACTIVE'
-        returning (extract(epoch from wake_at - now()) * 1000)::float8 wake_in_ms`,
+        returning (extract(epoch from wake_at - now()) * 1000)::float8 wake_in_ms, next_event`,
   );
   if (!moved) throw new Moved();
-  return moved.wake_in_ms;
+  return { wakeInMs: moved.wake_in_ms, isToldMore: moved.next_event !== state.nextEvent };
 }
 
-/** An ended journey is matched no more. */
-export async function voidIdentifiers(tx: Tx, journeyId: string): Promise<void> {
-  await rows(tx.em, sql`update journey_identifier set active = false where journey_id = ${journeyId}::uuid and active`);
+// What a script says of itself may hold what PostgreSQL refuses, and must not keep the journey from its end.
+function storable(text: string | null | undefined): string | null {
+  return text == null ? null : text.replaceAll('\0', '').toWellFormed();
 }

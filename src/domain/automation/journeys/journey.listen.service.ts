@@ -19,7 +19,7 @@ export const hearMessages: MessageListener = (received) => {
       conversationId,
       contactId,
       text: textOf(content),
-      content,
+      content: fitting(content),
       sentAt: sentAt.toISOString(),
     }),
   );
@@ -45,9 +45,17 @@ export const hearMessages: MessageListener = (received) => {
     ${insertWakes(sql`select ${journeyLane}, id, flow_id, now() from numbered where is_waiting order by id`)}`;
 };
 
+/** Together with the rest that a journey's scripts see it has to stay within what they may be given. */
+const longestText = 16_384;
+const largestContent = 32_768;
+
 // What a person reads of it, where there is such a thing.
 function textOf(content: unknown): string | null {
-  if (typeof content === 'string') return content;
-  const text = typeof content === 'object' && content !== null ? (content as { text?: unknown }).text : undefined;
-  return typeof text === 'string' ? text : null;
+  const text = typeof content === 'object' && content !== null ? (content as { text?: unknown }).text : content;
+  return typeof text === 'string' ? text.slice(0, longestText).toWellFormed() : null;
+}
+
+// The message itself has all of it.
+function fitting(content: unknown): unknown {
+  return Buffer.byteLength(JSON.stringify(content) ?? '') <= largestContent ? content : null;
 }

@@ -67,35 +67,47 @@ export interface JourneyEvent {
   consumedAt: Date | null;
 }
 
-/** The last events of a journey, oldest first; the caller has checked the rights. @param last 1 to 100 */
-export async function listJourneyEvents(ctx: Ctx, journeyId: string, last: number): Promise<JourneyEvent[]> {
-  if (!(last >= 1 && last <= 100)) throw new InvalidInput('last', 'must be 1 to 100');
-  const found = await readRows<{
-    seq: number;
-    name: string;
-    payload: unknown;
-    created_at: number;
-    consumed_at: number | null;
-  }>(
-    ctx,
-    sql`select seq, name, payload, ${sql.raw(epochMs('created_at'))} created_at, ${sql.raw(epochMs('consumed_at'))} consumed_at
-        from journey_event where journey_id = ${journeyId}::uuid order by seq desc limit ${last}::int`,
-  );
-  return found.reverse().map((row) => ({
-    sequence: row.seq,
-    name: row.name,
-    payload: row.payload,
-    createdAt: new Date(row.created_at),
-    consumedAt: row.consumed_at === null ? null : new Date(row.consumed_at),
-  }));
+interface EventRow {
+  journey_id: string;
+  seq: number;
+  name: string;
+  payload: unknown;
+  created_at: number;
+  consumed_at: number | null;
 }
 
-/** What a journey can be found by, beside its id; the caller has checked the rights. */
-export async function listJourneyIdentifiers(ctx: Ctx, journeyId: string): Promise<Identifier[]> {
-  return readRows<Identifier>(
+/** The last events of each of several journeys, oldest first; the caller has checked the rights. @param last 1 to 100 */
+export async function listJourneyEvents(ctx: Ctx, ids: readonly string[], last: number): Promise<JourneyEvent[][]> {
+  if (!(last >= 1 && last <= 100)) throw new InvalidInput('last', 'must be 1 to 100');
+  const found = await readRows<EventRow>(
     ctx,
-    sql`select type, value from journey_identifier where journey_id = ${journeyId}::uuid order by type, value`,
+    sql`select e.* from unnest(${[...ids]}::uuid[]) j(id) cross join lateral (
+          select journey_id::text, seq, name, payload, ${sql.raw(epochMs('created_at'))} created_at,
+            ${sql.raw(epochMs('consumed_at'))} consumed_at
+          from journey_event where journey_id = j.id order by seq desc limit ${last}::int) e
+        order by e.seq`,
   );
+  const byJourney = Map.groupBy(found, ({ journey_id }) => journey_id);
+  return ids.map((id) =>
+    (byJourney.get(id) ?? []).map((row) => ({
+      sequence: row.seq,
+      name: row.name,
+      payload: row.payload,
+      createdAt: new Date(row.created_at),
+      consumedAt: row.consumed_at === null ? null : new Date(row.consumed_at),
+    })),
+  );
+}
+
+/** What each of several journeys can be found by, beside its id; the caller has checked the rights. */
+export async function listJourneyIdentifiers(ctx: Ctx, ids: readonly string[]): Promise<Identifier[][]> {
+  const found = await readRows<Identifier & { journey_id: string }>(
+    ctx,
+    sql`select journey_id::text, type, value from journey_identifier where journey_id = any(${[...ids]}::uuid[])
+        order by type, value`,
+  );
+  const byJourney = Map.groupBy(found, ({ journey_id }) => journey_id);
+  return ids.map((id) => (byJourney.get(id) ?? []).map(({ type, value }) => ({ type, value })));
 }
 
 /** The address of a journey's page, for whoever has it; null without a conversation, which is all that it shows. */

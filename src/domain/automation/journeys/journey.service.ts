@@ -13,7 +13,7 @@ import { isOneLine, oversizedJson } from '../../text.ts';
 import { Overtaken, type Tx, transaction } from '../../transaction.ts';
 import { type Identifier, normalIdentifier } from './identifier.ts';
 import { linkToken } from './journey-link.ts';
-import { type Journey, type JourneyStatus, readJourneys } from './journey-rows.ts';
+import { closeJourney, type Journey, readJourneys } from './journey-rows.ts';
 
 /** The lane of a journey: due when it has something to do, or when its wait ends. */
 export const journeyLane = 'journey';
@@ -86,7 +86,7 @@ async function begin(tx: Tx, input: NewJourney, identifiers: readonly Identifier
         select ${id}::uuid, f.id, v.number, v.definition ->> 'start', ${JSON.stringify(input.start ?? {})}::jsonb,
           ${contactId}::uuid, ${conversationId}::uuid, ${sha256Hex(linkToken(tx.core.settings, id))}
         from flow f join flow_version v on v.flow_id = f.id and v.number = f.published_number
-        where f.id = ${flowId}::uuid returning 1`,
+        where f.id = ${flowId}::uuid for key share of f returning 1`,
   );
   if (made.length === 0) {
     const known = await rows(tx.em, sql`select 1 from flow where id = ${flowId}::uuid`);
@@ -124,7 +124,8 @@ export interface NewJourneyEvent {
 /**
  * Hands an event to a journey. Whether a wait takes it is seen by the journey's progress.
  *
- * @throws NotFound no journey, or no active one with that identifier @throws Conflict it has ended, or 1,000 events wait
+ * @throws NotFound no journey, or no active one with that identifier @throws Conflict it has ended, or 1,000 events of
+ * that name wait
  * @throws InvalidInput
  */
 export async function deliverJourneyEvent(ctx: Ctx, input: NewJourneyEvent): Promise<Journey> {
@@ -139,10 +140,36 @@ export async function deliverJourneyEvent(ctx: Ctx, input: NewJourneyEvent): Pro
   if (unfit) faults.push({ path: 'payload', message: unfit });
   if (faults.length > 0) throw new InvalidInput(faults);
   return transaction(ctx, async (tx) => {
-    const journey = await matchedJourney(tx, input.match);
+    const match = await normalMatch(input.match);
+    const told = dedupeKey == null ? undefined : await alreadyTold(tx, match, dedupeKey);
+    if (told) return told;
+    const journey = await matchedJourney(tx, match);
     await addEvent(tx, journey.id, { name, payload, dedupeKey });
     return journey;
   });
+}
+
+/** With its identifier in the form in which it is compared. @throws InvalidInput */
+async function normalMatch(match: JourneyMatch): Promise<JourneyMatch> {
+  if ('journeyId' in match) return match;
+  return { ...match, identifier: await normalIdentifier(match.identifier, 'identifier.value') };
+}
+
+// Whatever became of it since: a caller that asks again must not tell another journey what this one was told.
+async function alreadyTold(tx: Tx, match: JourneyMatch, dedupeKey: string): Promise<Journey | undefined> {
+  const among =
+    'journeyId' in match
+      ? sql`select ${match.journeyId}::uuid`
+      : match.identifier.type === 'JOURNEY_ID'
+        ? sql`select ${match.identifier.value}::uuid`
+        : sql`select journey_id from journey_identifier
+            where flow_id = ${match.flowId}::uuid and type = ${match.identifier.type} and value = ${match.identifier.value}`;
+  const [told] = await readJourneys(
+    tx,
+    sql`where j.id in (select journey_id from journey_event where journey_id in (${among}) and dedupe_key = ${dedupeKey})
+        order by j.id desc limit 1`,
+  );
+  return told;
 }
 
 /** @throws NotFound */
@@ -152,7 +179,7 @@ async function matchedJourney(tx: Tx, match: JourneyMatch): Promise<Journey> {
     if (!journey) throw new NotFound('journey', match.journeyId);
     return journey;
   }
-  const { type, value } = await normalIdentifier(match.identifier, 'identifier.value');
+  const { type, value } = match.identifier;
   const id: RawBuilder<unknown> =
     type === 'JOURNEY_ID'
       ? sql`${value}::uuid`
@@ -181,11 +208,12 @@ async function addEvent(
   // A statement of its own: it sees what was committed while the lock was waited for.
   const [row] = await rows<{ waiting: number; known: boolean }>(
     tx.em,
-    sql`select (select count(*)::int from journey_event where journey_id = ${journeyId}::uuid and consumed_at is null) waiting,
+    sql`select (select count(*)::int from journey_event where journey_id = ${journeyId}::uuid and consumed_at is null and name = ${name}) waiting,
           exists (select 1 from journey_event where journey_id = ${journeyId}::uuid and dedupe_key = ${dedupeKey ?? null}) known`,
   );
   if (row!.known) return;
-  if (row!.waiting >= mostUnconsumed) throw new Conflict(`${mostUnconsumed} events wait for this journey already`);
+  if (row!.waiting >= mostUnconsumed)
+    throw new Conflict(`${mostUnconsumed} events of this name wait for this journey already`);
   await rows(
     tx.em,
     sql`with numbered as (
@@ -206,7 +234,7 @@ export async function abortJourney(
     throw new InvalidInput('reason', 'must be 1 to 1024 characters of one line');
   }
   return transaction(ctx, async (tx) => {
-    const changed = await endJourney(tx, journeyId, { status: 'ABORTED', reason: reason ?? null });
+    const changed = await endJourney(tx, journeyId, reason ?? null);
     const [journey] = await readJourneys(tx, sql`where j.id = ${journeyId}::uuid`);
     if (!journey) throw new NotFound('journey', journeyId);
     return { journey, changed };
@@ -219,11 +247,7 @@ export async function abortJourney(
  *
  * @returns false when it was not active
  */
-async function endJourney(
-  tx: Tx,
-  journeyId: string,
-  { status, reason }: { status: Extract<JourneyStatus, 'ABORTED'>; reason: string | null },
-): Promise<boolean> {
+async function endJourney(tx: Tx, journeyId: string, reason: string | null): Promise<boolean> {
   const [place] = await rows<{ conversation_id: string | null }>(
     tx.em,
     sql`select conversation_id::text from journey where id = ${journeyId}::uuid`,
@@ -232,7 +256,7 @@ async function endJourney(
   if (conversationId !== null) await rows(tx.em, lockForResults([], [conversationId]));
   const [ended] = await rows<{ flow_id: string; conversation_id: string | null }>(
     tx.em,
-    sql`update journey set status = ${status}, reason = ${reason}, waiting = null, wake_at = null,
+    sql`update journey set status = 'ABORTED', reason = ${reason}, waiting = null, wake_at = null,
           version = version + 1, updated_at = now(), ended_at = now()
         where id = ${journeyId}::uuid and status = 'ACTIVE' and conversation_id is not distinct from ${conversationId}::uuid
         returning flow_id::text, conversation_id::text`,
@@ -242,7 +266,7 @@ async function endJourney(
     if (isActive.length > 0) throw new Overtaken('the journey was bound to another conversation meanwhile');
     return false;
   }
-  await rows(tx.em, sql`update journey_identifier set active = false where journey_id = ${journeyId}::uuid and active`);
+  await closeJourney(tx, journeyId);
   if (conversationId !== null) await changeListeners(tx, conversationId, -1);
   // It finds nothing to do and goes, with its timer.
   await wakeLanes(tx, [{ kind: journeyLane, id: journeyId, group: ended.flow_id }]);

@@ -4,11 +4,9 @@ import {
   createFlow,
   deleteFlow,
   findFlow,
-  findFlowVersion,
   flowCursor,
   flowDefinitionSchema,
   listFlows,
-  listFlowVersions,
   publishFlow,
   unpublishFlow,
   updateFlow,
@@ -90,11 +88,11 @@ export class FlowResolver {
     description: 'The version that new journeys take; null: none is published.',
   })
   published(@Ctx() ctx: GraphCtx, @Root() { id, publishedNumber }: Flow) {
-    return publishedNumber === null ? null : findFlowVersion(ctx, id, publishedNumber);
+    return publishedNumber === null ? null : ctx.loaders.publishedVersion.load(id);
   }
 
   @FieldResolver(() => [FlowVersionType], { description: 'Its versions, the newest first, at most 100.' })
   versions(@Ctx() ctx: GraphCtx, @Root() { id }: Flow) {
-    return listFlowVersions(ctx, id);
+    return ctx.loaders.flowVersions.load(id);
   }
 }

@@ -19,8 +19,6 @@ import {
   type Journey,
   journeyCursor,
   journeyLink,
-  listJourneyEvents,
-  listJourneyIdentifiers,
   listJourneys,
 } from '../../../domain/automation/journeys/journey.read.service.ts';
 import {
@@ -160,12 +158,12 @@ export class JourneyResolver {
     @Root() { id }: Journey,
     @Arg('last', () => Int, { defaultValue: 20, description: 'How many, 100 at most.' }) last: number,
   ) {
-    return listJourneyEvents(ctx, id, last);
+    return ctx.loaders.eventsOfJourney(id, last);
   }
 
   @FieldResolver(() => [JourneyIdentifierType], { description: 'What it can be found by, beside its id.' })
   identifiers(@Ctx() ctx: GraphCtx, @Root() { id }: Journey) {
-    return listJourneyIdentifiers(ctx, id);
+    return ctx.loaders.identifiersOfJourney.load(id);
   }
 
   @FieldResolver(() => String, {
